@@ -1,0 +1,1 @@
+"""One typed description of each kind of object; pure, no Django."""

@@ -1,0 +1,1 @@
+"""Nodes, leases and the certificate authority."""

@@ -1,0 +1,1 @@
+"""Placement of pods on nodes."""

@@ -1,0 +1,1 @@
+"""Pure decisions: plain data and the time in, actions out."""

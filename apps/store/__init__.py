@@ -1,0 +1,1 @@
+"""The object store: one log, many readers."""

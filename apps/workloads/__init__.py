@@ -1,0 +1,1 @@
+"""Pods, replica sets and deployments."""

@@ -1,0 +1,1 @@
+"""What `./gantry` runs once Python and the environment exist."""

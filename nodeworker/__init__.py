@@ -1,0 +1,1 @@
+"""The node: agent, runtime, images, network. No Django; installs alone."""

@@ -1,0 +1,1 @@
+"""Desired pods + observed pods -> plan -> apply."""

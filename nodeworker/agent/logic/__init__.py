@@ -1,0 +1,1 @@
+"""Pure decisions of the node agent: desired and observed in, actions out."""

@@ -1,0 +1,1 @@
+"""Bridge, addresses, service rules."""

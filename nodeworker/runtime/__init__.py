@@ -1,0 +1,1 @@
+"""Pods and containers from an OCI configuration, in two phases."""

@@ -1,0 +1,1 @@
+"""Logs, exec and stats over mutual TLS."""

@@ -1,0 +1,1 @@
+"""Shared between node and control plane; standard library and msgspec only."""
