@@ -74,7 +74,7 @@ TEMPLATES = [
 
 
 def database(url: str, home: Path) -> dict[str, Any]:
-    """Return Django's DATABASES entry for GANTRY_DATABASE_URL, or for the instance's own SQLite file when it is empty."""
+    """Return Django's DATABASES entry for GANTRY_DATABASE_URL; empty means the instance's own SQLite file."""
     if not url:
         return {
             "ENGINE": "django.db.backends.sqlite3",
@@ -88,7 +88,9 @@ def database(url: str, home: Path) -> dict[str, Any]:
         }
     parts = urlsplit(url)
     if parts.scheme not in ("postgres", "postgresql"):
-        raise ValueError(f"GANTRY_DATABASE_URL: {parts.scheme!r} is not supported; use postgresql://user:password@host:port/name")
+        raise ValueError(
+            f"GANTRY_DATABASE_URL: {parts.scheme!r} is not supported; use postgresql://user:password@host:port/name"
+        )
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
@@ -104,7 +106,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "access.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -126,7 +131,9 @@ USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static" / "collected"
 STATICFILES_DIRS = [BASE_DIR / "static" / "source", ("build", BASE_DIR / "static" / "build")]
-DJANGO_VITE = {"default": {"manifest_path": BASE_DIR / "static" / "build" / "manifest.json", "static_url_prefix": "build"}}
+DJANGO_VITE = {
+    "default": {"manifest_path": BASE_DIR / "static" / "build" / "manifest.json", "static_url_prefix": "build"}
+}
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -160,7 +167,7 @@ REST_FRAMEWORK: dict[str, Any] = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gantry",
-    "DESCRIPTION": "What the Kubernetes API has no endpoint for: images, tokens, revisions, placement, simple workload verbs.",
+    "DESCRIPTION": "What the Kubernetes API has no endpoint for: images, tokens, revisions, placement, simple verbs.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

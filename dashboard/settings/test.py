@@ -6,14 +6,14 @@ from pathlib import Path
 
 os.environ.setdefault("GANTRY_HOME", tempfile.mkdtemp(prefix="gantry-test-"))
 
-from dashboard.settings.base import *  # noqa: E402, F403
-from dashboard.settings.base import DATABASES, GANTRY_HOME  # noqa: E402
+from dashboard.settings.base import *  # noqa: F403
+from dashboard.settings.base import DATABASES, GANTRY_HOME
 
 for folder in ("secrets", "pki", "run/hints", "blobs/sha256", "node"):
     (Path(GANTRY_HOME) / folder).mkdir(parents=True, exist_ok=True)
 
 DEBUG = False
-SECRET_KEY = "only-for-tests"  # noqa: S105
+SECRET_KEY = "only-for-tests"
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "testserver"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # A file, not memory: the writer thread and the read pool each have a connection of their own.
