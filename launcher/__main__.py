@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     for flag in ("--listen", "--api-listen", "--pod-cidr", "--service-cidr"):
         command.add_argument(flag, help=argparse.SUPPRESS)
 
+    _command(commands, "build", "prepare environment and front end without starting anything")
     command = _command(commands, "test", "run the tests; further words go to pytest")
     command.add_argument("arguments", nargs=argparse.REMAINDER)
     _command(commands, "check", "format, lint, types, import contracts, migrations, strings, compose file")
@@ -75,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int | None:
 
         action = {"import": images.image_import, "ls": images.image_ls, "rm": images.image_rm}[arguments.action]
         return action(arguments)
+    if arguments.command == "build":
+        return 0
     if arguments.command == "up":
         from launcher.up import up
 

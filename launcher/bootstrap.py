@@ -37,19 +37,31 @@ def main(arguments: list[str]) -> int:
 def _prepare(command: str, arguments: list[str]) -> None:
     install = {"yes": "--yes" in arguments, "allowed": "--no-install" not in arguments}
     if command == "up":
-        _preflight(_home(arguments), **install)
+        _preflight(arguments, **install)
     if command == "test":
         packages = [*preflight.missing_packages(), *environment.debian_packages_missing(environment.TEST_PACKAGES)]
         environment.install_packages(packages, **install)
     environment.ensure_environment("development" if command in ("test", "check") else "runtime")
-    if command in ("up", "test", "run"):
+    if command in ("up", "test", "run", "build"):
         environment.ensure_frontend()
         environment.collect_static()
 
 
-def _preflight(home: Path, *, yes: bool, allowed: bool) -> None:
+def _preflight(arguments: list[str], *, yes: bool, allowed: bool) -> None:
     print("Checking this machine")
+    home = _home(arguments)
     rows = preflight.machine_rows(home)
+    if not (home / "config.json").exists():
+        rows += preflight.network_rows(
+            [
+                ("console", _flag(arguments, "--listen"), "127.0.0.1:8000"),
+                ("API", _flag(arguments, "--api-listen"), "127.0.0.1:6443"),
+            ],
+            [
+                ("pod range", _flag(arguments, "--pod-cidr"), "10.244.0.0/16"),
+                ("service range", _flag(arguments, "--service-cidr"), "10.96.0.0/16"),
+            ],
+        )
     missing = preflight.missing_packages()
     if missing:
         rows.append(preflight.Row("warn", "packages", f"missing: {', '.join(missing)}"))
@@ -60,12 +72,17 @@ def _preflight(home: Path, *, yes: bool, allowed: bool) -> None:
 
 
 def _home(arguments: list[str]) -> Path:
+    return Path(_flag(arguments, "--home") or os.environ.get("GANTRY_HOME") or DEFAULT_HOME)
+
+
+def _flag(arguments: list[str], name: str) -> str:
+    """Return the value of `--name VALUE` or `--name=VALUE`; argparse checks it later, with all the others."""
     for index, word in enumerate(arguments):
-        if word == "--home" and index + 1 < len(arguments):
-            return Path(arguments[index + 1])
-        if word.startswith("--home="):
-            return Path(word.partition("=")[2])
-    return Path(os.environ.get("GANTRY_HOME", DEFAULT_HOME))
+        if word == name and index + 1 < len(arguments):
+            return arguments[index + 1]
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return ""
 
 
 @contextmanager

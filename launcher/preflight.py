@@ -39,17 +39,40 @@ def missing_packages(needed: Iterable[str] = PACKAGES) -> list[str]:
     return [PACKAGES[what] for what in needed if not _present(what)]
 
 
-def network_rows(addresses: Iterable[tuple[str, str]], ranges: Iterable[tuple[str, str]]) -> Iterator[Row]:
-    """Check that (name, address:port) can be bound and that (name, range) overlaps no route of this machine."""
-    for name, address in addresses:
-        free = port_is_free(address)
-        yield Row("ok" if free else "fail", name, address if free else f"{address} is taken; choose another port")
-    for name, cidr in ranges:
-        other = overlapping_route(cidr)
-        if other:
-            yield Row("fail", name, f"{cidr} overlaps the route {other} of this machine; choose another range")
+def network_rows(addresses: Iterable[tuple[str, str, str]], ranges: Iterable[tuple[str, str, str]]) -> Iterator[Row]:
+    """Check each (name, asked, default): what was asked for must be free, for a default the next free one is taken."""
+    for name, asked, default in addresses:
+        if not _well_formed(asked or default):
+            yield Row("fail", name, f"{asked!r} is no address; write ADDRESS:PORT, for example {default}")
+        elif port_is_free(asked or default):
+            yield Row("ok", name, asked or default)
+        elif asked:
+            yield Row("fail", name, f"{asked} is taken; choose another port")
         else:
-            yield Row("ok", name, cidr)
+            yield Row("warn", name, f"{default} is taken; the next free port is used")
+    for name, asked, default in ranges:
+        yield _range_row(name, asked, default)
+
+
+def _range_row(name: str, asked: str, default: str) -> Row:
+    try:
+        other = overlapping_route(asked or default)
+    except ValueError as error:
+        return Row("fail", name, f"{asked}: {error}; write a range such as {default}")
+    if not other:
+        return Row("ok", name, asked or default)
+    if asked:
+        return Row("fail", name, f"{asked} overlaps the route {other} of this machine; choose another range")
+    return Row("warn", name, f"{default} overlaps the route {other} of this machine; another range is used")
+
+
+def _well_formed(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return port.isdigit() and 0 < int(port) < 65536
 
 
 def port_is_free(address: str) -> bool:

@@ -55,13 +55,21 @@ def test_two_slash_16_ranges_overlap_exactly_when_they_are_the_same(first: int, 
         assert bool(overlapping_route(f"10.{second}.0.0/16", file)) == (first == second)
 
 
-def test_a_taken_port_fails_and_says_what_to_do() -> None:
+def test_a_port_that_was_asked_for_and_is_taken_fails() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        row = next(network_rows([("API", address)], []))
-    assert row == ("fail", "API", f"{address} is taken; choose another port")
+        asked = next(network_rows([("API", address, "127.0.0.1:6443")], []))
+        by_default = next(network_rows([("API", "", address)], []))
+    assert asked == ("fail", "API", f"{address} is taken; choose another port")
+    assert by_default == ("warn", "API", f"{address} is taken; the next free port is used")
+
+
+def test_a_range_that_is_none_fails_with_an_example() -> None:
+    row = next(network_rows([], [("pod range", "10.244.0.1/16", "10.244.0.0/16")]))
+    assert row.state == "fail"
+    assert "write a range such as 10.244.0.0/16" in row.sentence
 
 
 def test_what_is_present_is_not_asked_for() -> None:
