@@ -1,0 +1,104 @@
+"""The default seccomp profile, in the terms of an OCI config.json: Docker's list with what it teaches.
+
+Everything that is not named fails with EPERM. New namespaces need CAP_SYS_ADMIN (`clone` by its flags, `clone3` answers
+ENOSYS because its flags are out of a filter's sight, so that libc falls back to `clone`); sockets of the kernel's crypto
+interface (AF_ALG) and of virtual machine hosts (AF_VSOCK) are refused; `socketcall` (32 bits) hides the family from a
+filter and answers ENOSYS, so that libc falls back to `socket`. io_uring, userfaultfd and keyrings are not named at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Any
+
+_ALWAYS = """
+_llseek _newselect accept accept4 access adjtimex alarm arch_prctl bind brk cachestat capget capset chdir chmod chown
+chown32 clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep
+clock_nanosleep_time64 close close_range connect copy_file_range creat dup dup2 dup3 epoll_create epoll_create1
+epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 execve execveat exit
+exit_group faccessat faccessat2 fadvise64 fadvise64_64 fallocate fanotify_mark fchdir fchmod fchmodat fchmodat2 fchown
+fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr flock fork fremovexattr fsetxattr fstat fstat64
+fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futex futex_requeue futex_time64 futex_wait futex_waitv
+futex_wake futimesat get_robust_list get_thread_area getcpu getcwd getdents getdents64 getegid getegid32 geteuid
+geteuid32 getgid getgid32 getgroups getgroups32 getitimer getpeername getpgid getpgrp getpid getppid getpriority
+getrandom getresgid getresgid32 getresuid getresuid32 getrlimit getrusage getsid getsockname getsockopt gettid
+gettimeofday getuid getuid32 getxattr getxattrat inotify_add_watch inotify_init inotify_init1 inotify_rm_watch
+io_cancel io_destroy io_getevents io_pgetevents io_pgetevents_time64 io_setup io_submit ioctl ioprio_get ioprio_set
+ipc kill landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lchown32 lgetxattr link linkat listen
+listmount listxattr listxattrat llistxattr lremovexattr lseek lsetxattr lsm_get_self_attr lsm_list_modules
+lsm_set_self_attr lstat lstat64 madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mkdir mkdirat
+mknod mknodat mlock mlock2 mlockall mmap mmap2 modify_ldt mprotect mq_getsetattr mq_notify mq_open mq_timedreceive
+mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal msgctl msgget msgrcv msgsnd msync
+munlock munlockall munmap name_to_handle_at nanosleep newfstatat open openat openat2 pause pidfd_open
+pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll ppoll_time64 prctl pread64 preadv preadv2
+prlimit64 process_mrelease pselect6 pselect6_time64 ptrace pwrite64 pwritev pwritev2 read readahead readdir readlink
+readlinkat readv recv recvfrom recvmmsg recvmmsg_time64 recvmsg remap_file_pages removexattr removexattrat rename
+renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
+rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min
+sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_rr_get_interval_time64
+sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield seccomp select semctl semget semop
+semtimedop semtimedop_time64 send sendfile sendfile64 sendmmsg sendmsg sendto set_robust_list set_thread_area
+set_tid_address setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setitimer setpgid
+setpriority setregid setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit setsid
+setsockopt setuid setuid32 setxattr setxattrat shmat shmctl shmdt shmget shutdown sigaction sigaltstack signal
+signalfd signalfd4 sigpending sigprocmask sigreturn sigsuspend socketpair splice stat stat64 statfs statfs64 statmount
+statx symlink symlinkat sync sync_file_range syncfs syscall sysinfo tee tgkill time timer_create timer_delete
+timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd timerfd_create timerfd_gettime
+timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate truncate64 ugetrlimit umask uname unlink
+unlinkat utime utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write writev
+"""
+
+# Allowed to those who hold the capability, refused (EPERM) to everybody else.
+_BY_CAPABILITY = {
+    "CAP_DAC_READ_SEARCH": "open_by_handle_at",
+    "CAP_SYS_ADMIN": "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr "
+    "move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog umount umount2 "
+    "unshare",
+    "CAP_SYS_BOOT": "reboot",
+    "CAP_SYS_CHROOT": "chroot",
+    "CAP_SYS_MODULE": "delete_module finit_module init_module",
+    "CAP_SYS_PACCT": "acct",
+    "CAP_SYS_PTRACE": "kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev",
+    "CAP_SYS_RAWIO": "ioperm iopl",
+    "CAP_SYS_TIME": "clock_settime clock_settime64 settimeofday stime",
+    "CAP_SYS_TTY_CONFIG": "vhangup",
+    "CAP_SYS_NICE": "get_mempolicy mbind set_mempolicy set_mempolicy_home_node",
+    "CAP_SYSLOG": "syslog",
+    "CAP_BPF": "bpf",
+    "CAP_PERFMON": "perf_event_open",
+}
+_NAMESPACE_FLAGS = 0x7E020000  # every CLONE_NEW* of clone(2)
+_AF_ALG, _AF_VSOCK = 38, 40
+_PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
+
+
+def _allow(names: str) -> dict[str, Any]:
+    return {"names": names.split(), "action": "SCMP_ACT_ALLOW"}
+
+
+def _allow_when(name: str, index: int, value: int, operator: str, second: int = 0) -> dict[str, Any]:
+    test = {"index": index, "value": value, "valueTwo": second, "op": operator}
+    return {"names": [name], "action": "SCMP_ACT_ALLOW", "args": [test]}
+
+
+def default_profile(capabilities: Collection[str]) -> dict[str, Any]:
+    """The profile for a process whose bounding set is `capabilities`."""
+    return _profile(frozenset(capabilities) & frozenset(_BY_CAPABILITY))
+
+
+@lru_cache(maxsize=32)
+def _profile(capabilities: frozenset[str]) -> dict[str, Any]:
+    rules = [_allow(_ALWAYS)]
+    rules += [_allow(names) for capability, names in _BY_CAPABILITY.items() if capability in capabilities]
+    if "CAP_SYS_ADMIN" not in capabilities:
+        rules.append(_allow_when("clone", 0, _NAMESPACE_FLAGS, "SCMP_CMP_MASKED_EQ", 0))
+        rules.append({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38})
+    rules += [_allow_when("personality", 0, value, "SCMP_CMP_EQ") for value in _PERSONALITIES]
+    rules += [
+        _allow_when("socket", 0, _AF_ALG, "SCMP_CMP_LT"),
+        _allow_when("socket", 0, _AF_ALG + 1, "SCMP_CMP_EQ"),
+        _allow_when("socket", 0, _AF_VSOCK, "SCMP_CMP_GT"),
+        {"names": ["socketcall"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+    ]
+    return {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": rules}
