@@ -6,12 +6,13 @@ Called by nodeworker.images.unpack. (apps.images.compression is its twin: neithe
 from typing import BinaryIO, Protocol
 
 import zstandard
-from isal import igzip
+from isal import igzip, isal_zlib
 
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-# zstd's own limit for frames that a decompressor must accept without being asked is 8 MiB; --long=27 is what people use.
+# zstd's own limit for frames that a decompressor must accept without being asked is 8 MiB; --long=27 is what people
+# use.
 MAX_ZSTD_WINDOW = 1 << 27
-DECOMPRESSION_ERRORS = (EOFError, igzip.BadGzipFile, zstandard.ZstdError, igzip.igzip_lib.IsalError)
+DECOMPRESSION_ERRORS: tuple[type[Exception], ...] = (EOFError, igzip.BadGzipFile, zstandard.ZstdError, isal_zlib.error)
 
 
 class Readable(Protocol):
@@ -25,7 +26,7 @@ def open_layer(blob: BinaryIO) -> Readable:
     magic = blob.read(4)
     blob.seek(0)
     if magic.startswith(GZIP_MAGIC):
-        stream: Readable = igzip.GzipFile(fileobj=blob, mode="rb")
+        stream: Readable = igzip.GzipFile(fileobj=blob, mode="rb")  # type: ignore[no-untyped-call]
         return stream
     if magic == ZSTD_MAGIC:
         return zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW).stream_reader(blob, read_across_frames=True)

@@ -1,7 +1,8 @@
-"""Paths inside an unpacked layer: every name from an archive is resolved by the kernel, below a directory, never above it.
+"""Paths inside an unpacked layer: every name from an archive is resolved by the kernel, below a directory, never
+above it.
 
-Called by nodeworker.images.unpack. openat2(RESOLVE_IN_ROOT) treats the directory as `/`: `..`, absolute names and links of any
-length end inside it, races included. RESOLVE_NO_MAGICLINKS closes /proc/self/fd and its like.
+Called by nodeworker.images.unpack. openat2(RESOLVE_IN_ROOT) treats the directory as `/`: `..`, absolute names and
+links of any length end inside it, races included. RESOLVE_NO_MAGICLINKS closes /proc/self/fd and its like.
 """
 
 import ctypes
@@ -15,7 +16,7 @@ _RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
-_how = struct.pack("QQQ", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+_how = struct.pack("QQQ", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
 
 MAX_DEPTH = 255
 MAX_COMPONENT = 255
@@ -27,7 +28,7 @@ class PathError(ValueError):
 
 
 def open_directory(root: int, path: bytes) -> int:
-    """openat2(2): open the directory `path` below `root`, following links inside `root` only; an O_PATH descriptor."""
+    """openat2(2): open the directory `path` below `root`, following links inside `root` only."""
     descriptor = _syscall(
         ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(root), ctypes.c_char_p(path), _how, ctypes.c_size_t(len(_how))
     )
@@ -38,7 +39,7 @@ def open_directory(root: int, path: bytes) -> int:
 
 
 def components(name: bytes) -> list[bytes]:
-    """Split a name of an archive; `.` and empty parts fall away, `..` is refused: no tool writes it, only attacks do."""
+    """Split a name of an archive; `.` and empty parts fall away, `..` is refused: only attacks hold it."""
     parts = [part for part in name.split(b"/") if part not in (b"", b".")]
     if b".." in parts:
         raise PathError("its name contains '..'")
@@ -50,7 +51,7 @@ def components(name: bytes) -> list[bytes]:
 
 
 class Directories:
-    """Descriptors of directories below `root`, made on demand, the latest ones kept open."""
+    """Descriptors of directories below `root`, made on demand, the latest used ones kept open."""
 
     def __init__(self, root: int) -> None:
         self.root = root
@@ -61,38 +62,45 @@ class Directories:
         if not parts:
             return self.root
         key = tuple(parts)
-        known = self._open.get(key)
-        if known is not None:
-            return known
-        try:
-            descriptor = open_directory(self.root, b"/".join(parts))
-        except FileNotFoundError:
-            descriptor = self._make(parts)
-        except NotADirectoryError:
-            descriptor = self._make(parts)
-        if len(self._open) >= _KEPT_OPEN:
-            self.forget()
+        descriptor = self._open.pop(key, None)
+        if descriptor is None:
+            descriptor = self._find(parts)
+            if len(self._open) >= _KEPT_OPEN:
+                os.close(self._open.pop(next(iter(self._open))))
         self._open[key] = descriptor
         return descriptor
 
+    def _find(self, parts: list[bytes]) -> int:
+        try:
+            return open_directory(self.root, b"/".join(parts))
+        except (FileNotFoundError, NotADirectoryError):
+            return self._make(parts)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise PathError("its directory is a link that leads in a circle") from error
+            raise
+
     def _make(self, parts: list[bytes]) -> int:
         parent = self.get(parts[:-1])
-        remove_whiteout(parent, parts[-1], opaque=True)
+        was_deleted = remove_whiteout(parent, parts[-1])
         try:
             os.mkdir(parts[-1], 0o755, dir_fd=parent)
         except FileExistsError as error:
             raise PathError("a parent of it is not a directory, or a link that leads nowhere") from error
-        return open_directory(self.root, b"/".join(parts))
+        descriptor = open_directory(parent, parts[-1])
+        if was_deleted:
+            set_opaque(descriptor)
+        return descriptor
 
     def forget(self) -> None:
-        """Close all: after a directory was replaced, a kept descriptor would lead to what is gone."""
+        """Close all: after a directory or a link was replaced, a kept descriptor would lead to what is gone."""
         for descriptor in self._open.values():
             os.close(descriptor)
         self._open.clear()
 
 
 def is_whiteout(status: os.stat_result) -> bool:
-    """Tell whether this is overlay's mark for "deleted": a character device 0:0. Archives may not bring any of their own."""
+    """Tell whether this is overlay's mark for "deleted": a character device 0:0, which archives may not bring."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
@@ -104,12 +112,8 @@ def lstat(directory: int, name: bytes) -> os.stat_result | None:
         return None
 
 
-def remove_whiteout(directory: int, name: bytes, *, opaque: bool) -> bool:
-    """Remove the mark that `name` was deleted, because this layer brings it anew; tell whether there was one.
-
-    `opaque` is unused by the removal itself: the caller marks the directory that takes the place.
-    """
-    del opaque
+def remove_whiteout(directory: int, name: bytes) -> bool:
+    """Remove the mark that `name` was deleted, because this layer brings it anew; tell whether there was one."""
     status = lstat(directory, name)
     if status is None or not is_whiteout(status):
         return False
@@ -119,13 +123,9 @@ def remove_whiteout(directory: int, name: bytes, *, opaque: bool) -> bool:
 
 def make_whiteout(directory: int, name: bytes) -> None:
     """Mark `name` of the layers below as deleted."""
-    os.mknod(name, stat.S_IFCHR | 0o000, os.makedev(0, 0), dir_fd=directory)
+    os.mknod(name, stat.S_IFCHR, os.makedev(0, 0), dir_fd=directory)
 
 
 def set_opaque(directory: int) -> None:
-    """Hide everything that the layers below have in this directory (an O_PATH descriptor)."""
-    try:
-        os.setxattr(f"/proc/self/fd/{directory}", "trusted.overlay.opaque", b"y")
-    except OSError as error:
-        if error.errno != errno.ENODATA:
-            raise
+    """Hide everything that the layers below have in this directory."""
+    os.setxattr(directory, "trusted.overlay.opaque", b"y")

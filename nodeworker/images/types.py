@@ -8,9 +8,11 @@ from typing import Any, Protocol
 
 
 class ImageError(Exception):
-    """An image cannot be had. `reason` is the kubelet's word for a waiting container, the text is one sentence for people.
+    """An image cannot be had. `reason` is the kubelet's word for a waiting container, the text is one sentence for
+    people.
 
-    Reasons: InvalidImageName (never retried), ErrImagePull (retried with back-off), ErrImageNeverPull (retried: it may be imported).
+    Reasons: InvalidImageName (never retried), ErrImagePull (retried with back-off), ErrImageNeverPull (retried: it
+    may be imported).
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -54,7 +56,8 @@ class Response(Protocol):
 class ApiClient(Protocol):
     """The node's way to the API: mutual TLS, connections kept alive, safe to use from several threads.
 
-    `request` raises OSError when the API cannot be reached; the response must be read to its end or closed inside the `with`.
+    `request` raises OSError when the API cannot be reached; the response must be read to its end or closed inside
+    the `with`.
     """
 
     def request(

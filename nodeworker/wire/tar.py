@@ -1,7 +1,8 @@
 """A lean, suspicious reader of tar streams: pure parsing, no file is touched here.
 
-Called by the node when it unpacks a layer (nodeworker.images.unpack) and by the control plane when it reads an image archive
-(apps.images.archives). Python's own tarfile is three times slower and guesses where a hostile archive should be refused.
+Called by the node when it unpacks a layer (nodeworker.images.unpack) and by the control plane when it reads an
+image archive (apps.images.archives). Python's own tarfile is three times slower and guesses where a hostile archive
+should be refused.
 """
 
 from collections.abc import Callable, Iterator
