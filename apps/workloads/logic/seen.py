@@ -70,7 +70,7 @@ def controller_of(object: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def pod_seen(object: Mapping[str, Any]) -> PodSeen:
     """Return what the logic needs of a Pod object."""
     metadata, status = object["metadata"], object.get("status") or {}
-    condition = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
+    condition: Mapping[str, Any] = next((c for c in status.get("conditions") or () if c.get("type") == "Ready"), {})
     ready = condition.get("status") == "True"
     changed = condition.get("lastTransitionTime")
     owner = controller_of(object)
