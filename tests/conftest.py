@@ -29,7 +29,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def images(cluster: Cluster) -> Cluster:
     """The shared instance with nginx:1.7.9, nginx:latest and debian:latest imported."""
-    from tests.images.make_images import make_images  # noqa: PLC0415 - downloads packages: only for tests that need it
+    from tests.images.make_images import make_images
 
     for archive in make_images():
         cluster.gantry("image", "import", str(archive))

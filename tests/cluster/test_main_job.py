@@ -141,7 +141,7 @@ def test_logs_show_the_request(shop: Cluster) -> None:
 
 def test_deleted_with_everything_that_belongs_to_it(shop: Cluster) -> None:
     shop.kubectl("delete", "deployment", "nginx-deployment", "-n", NAMESPACE)
-    gone = lambda: not shop.get("pods", "", NAMESPACE) and not shop.get("replicasets", "", NAMESPACE)  # noqa: E731
+    gone = lambda: not shop.get("pods", "", NAMESPACE) and not shop.get("replicasets", "", NAMESPACE)
     assert eventually(gone, "pods and replica sets are gone", 60)
 
 
