@@ -1,0 +1,1 @@
+"""Descriptions of what several kinds share: metadata, pod specifications, containers, volumes."""
