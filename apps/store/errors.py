@@ -13,19 +13,19 @@ class StoreError(Exception):
     """Base of the store's own errors."""
 
 
-class OutsideStore(StoreError):
+class OutsideStore(StoreError):  # noqa: N818
     """A store model was written around the store."""
 
 
-class StoreUnavailable(StoreError):
+class StoreUnavailable(StoreError):  # noqa: N818
     """The database could not take the write; nothing was written."""
 
 
-class CommitFailed(StoreError):
+class CommitFailed(StoreError):  # noqa: N818
     """The database did not confirm a commit, so nothing of it was acknowledged."""
 
 
-class Compacted(StoreError):
+class Compacted(StoreError):  # noqa: N818
     """Revisions that were asked for have been compacted away."""
 
     def __init__(self, asked: int, oldest: int) -> None:
@@ -34,7 +34,7 @@ class Compacted(StoreError):
         self.oldest = oldest
 
 
-class Behind(StoreError):
+class Behind(StoreError):  # noqa: N818
     """A subscriber lags further behind the log than it allowed itself to."""
 
     def __init__(self, revision: int, newest: int) -> None:

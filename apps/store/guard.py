@@ -1,7 +1,7 @@
 """Store models change only inside the store's own write: everywhere else `save`, `delete` and the bulk calls raise.
 
-Used by `models` and `projections`. The writer thread opens `writing()` around each commit; raw SQL of this package needs
-no permission. Rows written around the store would have no revision, and no watcher would ever hear of them.
+Used by `models` and `projections`. The writer thread opens `writing()` around each commit; raw SQL of this package
+needs no permission. Rows written around the store would have no revision, and no watcher would ever hear of them.
 """
 
 import threading
