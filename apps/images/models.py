@@ -8,7 +8,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Source(models.TextChoices):
-    """Where a name got its image. What was imported or built here is current by definition; only what was pulled is asked for again."""
+    """Where a name got its image. What was imported or built here is current by definition.
+
+    Only what was pulled is asked for again.
+    """
 
     IMPORTED = "imported", _("Imported")
     PULLED = "pulled", _("Pulled")
@@ -43,7 +46,9 @@ class Image(models.Model):
     operating_system = models.CharField(_("operating system"), max_length=64)
     source = models.CharField(_("source"), max_length=16, choices=Source.choices)
     recorded = models.DateTimeField(_("recorded"), auto_now_add=True)
-    layers: "models.ManyToManyField[Layer, ImageLayer]" = models.ManyToManyField(Layer, through="ImageLayer", related_name="images")
+    layers: "models.ManyToManyField[Layer, ImageLayer]" = models.ManyToManyField(
+        Layer, through="ImageLayer", related_name="images"
+    )
 
     class Meta:
         verbose_name = _("image")
@@ -88,7 +93,10 @@ class ImageLayer(models.Model):
 
 
 class NodeImage(models.Model):
-    """An image that a node reports to have unpacked (Node.status.images). The node is a name: apps.nodes lies above this app."""
+    """An image that a node reports to have unpacked (Node.status.images). The node is a name.
+
+    Apps.nodes lies above this app.
+    """
 
     node = models.CharField(_("node"), max_length=253, db_index=True)
     image = models.ForeignKey(Image, verbose_name=_("image"), on_delete=models.CASCADE, related_name="on_nodes")

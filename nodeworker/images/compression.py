@@ -6,13 +6,13 @@ Called by nodeworker.images.unpack. (apps.images.compression is its twin: neithe
 from typing import BinaryIO, Protocol
 
 import zstandard
-from isal import igzip, isal_zlib
+from isal import igzip, igzip_lib
 
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 # zstd's own limit for frames that a decompressor must accept without being asked is 8 MiB; --long=27 is what people
 # use.
 MAX_ZSTD_WINDOW = 1 << 27
-DECOMPRESSION_ERRORS: tuple[type[Exception], ...] = (EOFError, igzip.BadGzipFile, zstandard.ZstdError, isal_zlib.error)
+DECOMPRESSION_ERRORS: tuple[type[Exception], ...] = (EOFError, igzip.BadGzipFile, zstandard.ZstdError, igzip_lib.IsalError)  # type: ignore[assignment]
 
 
 class Readable(Protocol):
