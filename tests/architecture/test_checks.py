@@ -68,6 +68,6 @@ def test_every_module_says_what_it_is_for() -> None:
         and "migrations" not in path.parts
         and path.exists()
         and path.read_text().strip()
-        and not path.read_text().lstrip("#!/usr/bin/env python\n").startswith(('"""', 'r"""'))
+        and not path.read_text().removeprefix("#!/usr/bin/env python\n").startswith(('"""', 'r"""'))
     ]
     assert silent == []

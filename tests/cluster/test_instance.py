@@ -44,7 +44,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def machine_state() -> dict[str, set[str]]:
     """Everything on this machine that an instance could leave behind, as sets of lines."""
     return {
-        "interfaces": set(os.listdir("/sys/class/net")),
+        "interfaces": {path.name for path in Path("/sys/class/net").iterdir()},
         "routes": {" ".join(line.split()[:3]) for line in Path("/proc/net/route").read_text().splitlines()},
         "tables": set(_output("nft", "list", "tables").splitlines()),
         "mounts": {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
