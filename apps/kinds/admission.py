@@ -11,7 +11,7 @@ from apps.kinds import rules
 from apps.kinds.kind import Change, Kind, Object
 from apps.kinds.problems import Path, Problem, child, invalid, required
 from apps.kinds.schema import Walk
-from apps.kinds.status import BadRequest, Invalid
+from apps.kinds.status import BadRequest, Conflict, Invalid
 from nodeworker.wire.time import format_time
 
 # What only the server writes; an update keeps it whatever it says.
@@ -58,6 +58,8 @@ def admit_update(
     _check_type(kind, new)
     if subresource == "status":
         return _admit_status(kind, new, old)
+    if subresource == "binding":
+        return _admit_binding(kind, new, old)
     walk = Walk(collect_warnings=True)
     updated: Object = kind.schema.clean(new, None, walk)
     metadata = updated.setdefault("metadata", {})
@@ -178,6 +180,19 @@ def _admit_status(kind: Kind, new: Object, old: Object) -> Admitted:
     if walk.problems:
         raise Invalid(kind.qualified, old["metadata"].get("name", ""), walk.problems)
     return Admitted(updated, (), _unknown_texts(walk))
+
+
+def _admit_binding(kind: Kind, new: Object, old: Object) -> Admitted:
+    """Take the node of a pod that has none, and the condition that tells it: one write, as Kubernetes does it."""
+    bound = (old.get("spec") or {}).get("nodeName")
+    if bound:
+        raise Conflict(f'pod "{old["metadata"]["name"]}" is already assigned to node "{bound}"')
+    node = (new.get("spec") or {}).get("nodeName") or ""
+    if message := rules.dns_subdomain(node):
+        problem = invalid(child((None, "spec"), "nodeName"), node, message)
+        raise Invalid(kind.qualified, old["metadata"]["name"], [problem])
+    admitted = _admit_status(kind, new, old)
+    return Admitted({**admitted.object, "spec": {**old["spec"], "nodeName": node}}, (), admitted.unknown)
 
 
 def _ordered(obj: Object) -> Object:
