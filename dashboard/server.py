@@ -14,12 +14,11 @@ import os
 import signal
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 import uvloop
@@ -44,34 +43,42 @@ def client_certificate(transport: asyncio.BaseTransport) -> bytes | None:
     return certificate
 
 
-class GantryHttpProtocol(HttpToolsProtocol):  # type: ignore[misc]
+class GantryHttpProtocol(HttpToolsProtocol):
     """HTTP whose scope says which listener took the connection and which certificate the client showed."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
         self.tls_extension = {"client_certificate": client_certificate(transport)}
         with contextlib.suppress(OSError):
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["gantry.listener"] = self.config.gantry_listener
-        self.scope["extensions"] = {"tls": self.tls_extension}
+        scope = cast("dict[str, Any]", self.scope)
+        scope["gantry.listener"] = cast("_Config", self.config).listener
+        scope["extensions"] = {"tls": self.tls_extension}
 
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: the application answers SPDY upgrades with a sentence of its own."""
 
 
-class GantryWebSocketProtocol(WebSocketsSansIOProtocol):  # type: ignore[misc]
+class GantryWebSocketProtocol(WebSocketsSansIOProtocol):
     """The same two facts for WebSocket scopes."""
 
     async def run_asgi(self) -> None:
-        self.scope["gantry.listener"] = self.config.gantry_listener
-        self.scope["extensions"]["tls"] = {"client_certificate": client_certificate(self.transport)}
+        scope = cast("dict[str, Any]", self.scope)
+        scope["gantry.listener"] = cast("_Config", self.config).listener
+        scope["extensions"]["tls"] = {"client_certificate": client_certificate(self.transport)}
         await super().run_asgi()
 
 
-class _Server(uvicorn.Server):  # type: ignore[misc]
+class _Config(uvicorn.Config):
+    """uvicorn's configuration of one listener, with the listener's name."""
+
+    listener = ""
+
+
+class _Server(uvicorn.Server):
     """A listener that leaves signals to `serve`, which stops both of them together, and says when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -159,10 +166,10 @@ def open_socket(listener: Listener) -> socket.socket:
     return bound
 
 
-def configure(application: Any, listener: Listener, *, access_log: bool = False) -> uvicorn.Config:
+def configure(application: Any, listener: Listener, *, access_log: bool = False) -> _Config:
     """Return uvicorn's configuration of one listener."""
     context = listener.tls
-    config = uvicorn.Config(
+    config = _Config(
         application,
         http=GantryHttpProtocol,
         ws=GantryWebSocketProtocol,
@@ -180,7 +187,7 @@ def configure(application: Any, listener: Listener, *, access_log: bool = False)
         timeout_graceful_shutdown=GRACE_SECONDS,
         ssl_context_factory=(lambda _config, _default: context) if context is not None else None,
     )
-    config.gantry_listener = listener.name
+    config.listener = listener.name
     return config
 
 
@@ -248,4 +255,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

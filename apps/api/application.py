@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from apps.api import bindings, deletes, discovery, execs, health, logs, openapi, reads, reviews, scales, watches, writes
-from apps.api.asgi import Receive, Scope, Send
+from apps.api.asgi import Message, Receive, Scope, Send
 from apps.api.errors import bad_request, method_not_allowed, path_not_found
 from apps.api.guard import authenticated, require
 from apps.api.options import list_options
@@ -75,10 +75,10 @@ class _Answer:
         self.request_id = request_id
         self.started = False
 
-    async def __call__(self, message: dict[str, object]) -> None:
+    async def __call__(self, message: Message) -> None:
         if not self.started:
             self.started = True
-            message["headers"].append((b"audit-id", self.request_id))  # type: ignore[attr-defined]
+            message["headers"].append((b"audit-id", self.request_id))
         await self.send(message)
 
 
@@ -170,7 +170,7 @@ async def _serve_socket(request: Request, send: Send) -> None:
     await request.receive()
     accepted = False
 
-    async def tracked(message: dict[str, object]) -> None:
+    async def tracked(message: Message) -> None:
         nonlocal accepted
         accepted = True
         await send(message)

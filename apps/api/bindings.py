@@ -21,7 +21,8 @@ async def bind_pod(request: Request, send: Send, route: Route) -> None:
     """POST of a Binding: the pod gets its node, once."""
     binding, _ = decode_object(await request.body(), request.header(b"content-type"))
     target = binding.get("target")
-    node = target.get("name") if isinstance(target, dict) else None
+    target = target if isinstance(target, dict) else {}
+    node = target.get("name")
     if not isinstance(node, str) or not node or target.get("kind", "Node") not in ("", "Node"):
         raise bad_request('target: a Binding names a node, as in {"target": {"kind": "Node", "name": "n1"}}')
 

@@ -7,6 +7,7 @@ channel 3. Everything that can be refused is refused before the upgrade, with a 
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from websockets.asyncio.client import ClientConnection
@@ -72,7 +73,7 @@ async def serve_exec(request: Request, send: Send, route: Route) -> None:
         open_exec(endpoint, stored.uid, container, parameters) as node,
     ):
         await send({"type": "websocket.accept", "subprotocol": protocol or None})
-        tasks = [
+        tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(_to_client(node, send, protocol)),
             asyncio.create_task(_to_node(request.receive, node)),
             asyncio.create_task(ended.wait()),
@@ -87,7 +88,7 @@ async def serve_exec(request: Request, send: Send, route: Route) -> None:
             await send({"type": "websocket.close", "code": GOING_AWAY if ended.is_set() else NORMAL})
 
 
-def _left(task: "asyncio.Task[None]") -> bool:
+def _left(task: "asyncio.Task[Any]") -> bool:
     """True when it was the client who went away: there is nobody to send a close frame to."""
     return not task.cancelled() and task.exception() is None
 

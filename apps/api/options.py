@@ -1,7 +1,7 @@
 """ListOptions, DeleteOptions and the write options: query parameters to typed values, with Kubernetes' rules. Pure."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from apps.api.errors import bad_request
 from apps.api.request import Query
@@ -16,7 +16,8 @@ from nodeworker.wire.selectors import (
 )
 
 FIELD_VALIDATION = ("Ignore", "Warn", "Strict")
-PROPAGATION = ("Background", "Foreground", "Orphan")
+Propagation = Literal["Background", "Foreground", "Orphan"]
+PROPAGATION: tuple[Propagation, ...] = ("Background", "Foreground", "Orphan")
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,13 @@ class DeleteOptions:
     """How to delete: from the query, and from the body where it says something."""
 
     grace_seconds: int | None
-    propagation: str
+    propagation: Propagation
     uid: str | None
     revision: int | None
     dry_run: bool
 
 
-def delete_options(query: Query, body: Any, default_propagation: str = "Background") -> DeleteOptions:
+def delete_options(query: Query, body: Any, default_propagation: Propagation = "Background") -> DeleteOptions:
     """Merge DeleteOptions of body and query; the body wins, as in Kubernetes."""
     if body is None:
         body = {}
@@ -156,21 +157,23 @@ def _text(mapping: Any, key: str) -> str | None:
     return value
 
 
-def _propagation(query: Query, body: dict[str, Any], default: str) -> str:
+def _propagation(query: Query, body: dict[str, Any], default: Propagation) -> Propagation:
     orphan = body.get("orphanDependents")
     if orphan is None and "orphanDependents" in query:
         orphan = query.boolean("orphanDependents")
     if orphan is not None:
         return "Orphan" if orphan else "Background"
     policy = body.get("propagationPolicy") or query.text("propagationPolicy") or default
-    if policy not in PROPAGATION:
-        raise bad_request(f"propagationPolicy: {policy!r} would be one of {', '.join(PROPAGATION)}")
-    return str(policy)
+    for known in PROPAGATION:
+        if policy == known:
+            return known
+    raise bad_request(f"propagationPolicy: {policy!r} would be one of {', '.join(PROPAGATION)}")
 
 
-def dry_run(query: Query, from_body: Any = ()) -> bool:
+def dry_run(query: Query, from_body: Any = None) -> bool:
     """True for dryRun=All; anything else than that is refused, lest a trial changes something."""
-    values = [*query.texts("dryRun"), *(from_body if isinstance(from_body, list) else [from_body])]
+    said = from_body if isinstance(from_body, list) else [from_body] if from_body else []
+    values = [*query.texts("dryRun"), *said]
     wrong = [value for value in values if value not in ("All", "")]
     if wrong:
         raise bad_request(f"dryRun: {wrong[0]!r} would be All")

@@ -36,10 +36,12 @@ def find_route(path: str) -> Route | None:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return None
+    if "" in rest:
+        return None
     namespace = ""
     if rest[0] == "namespaces" and len(rest) >= 3 and not (len(rest) == 3 and rest[2] in _NAMESPACE_SUBRESOURCES):
         namespace, rest = rest[1], rest[2:]
-    if len(rest) > 3 or "" in rest:
+    if len(rest) > 3:
         return None
     plural, name, subresource = (*rest, "", "")[:3]
     kind = by_resource(group, version, plural)

@@ -111,7 +111,8 @@ def apply_patch(kind: Kind | None, patch_type: str, current: Json, patch: Any) -
     if not isinstance(patch, dict):
         raise bad_request("a merge patch would be an object with the fields to change")
     if patch_type == MERGE_PATCH or kind is None:
-        return apply_merge_patch(current, patch)
+        merged: Json = apply_merge_patch(current, patch)
+        return merged
     return apply_strategic_merge_patch(kind, current, patch)
 
 
