@@ -38,7 +38,7 @@ def admit_create(
     created: Object = kind.schema.clean(obj, None, walk)
     metadata = created.setdefault("metadata", {})
     _fill_metadata(kind, metadata, namespace, now, new_uid, new_suffix)
-    if "status" in kind.schema.fields:
+    if "status" in kind.schema.fields and not kind.status_on_create:
         created["status"] = {}
     created["apiVersion"], created["kind"] = kind.api_version, kind.kind
     if not walk.problems:
@@ -68,14 +68,23 @@ def admit_update(
     if "status" in kind.schema.fields:
         _keep_status(updated, old)
     if not walk.problems:
+        kind.carry(updated, old)
         kind.fill(updated)
         walk.problems += kind.rules(Change(updated, old, subresource))
     problems += [*_metadata_problems(metadata), *walk.problems]
     if problems:
         raise Invalid(kind.qualified, old["metadata"].get("name", ""), problems)
-    if kind.has_generation and updated.get("spec") != old.get("spec"):
+    if kind.has_generation and _desired(updated) != _desired(old):
         metadata["generation"] = old["metadata"].get("generation", 0) + 1
     return Admitted(_ordered(updated), [*walk.warnings, *kind.advise(updated)], _unknown_texts(walk))
+
+
+def _desired(obj: Object) -> Object:
+    """Return the part of an object whose changes count as a new generation."""
+    if "spec" in obj:
+        desired: Object = obj["spec"]
+        return desired
+    return {name: value for name, value in obj.items() if name not in ("metadata", "status", "apiVersion", "kind")}
 
 
 def unknown_fields(kind: Kind, obj: Object) -> list[str]:

@@ -1,12 +1,17 @@
 """Deployment: keeps replica sets of one template and rolls from one to the next."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from apps.kinds import cells, rules
-from apps.kinds.kind import Cell, Column, Kind, Object
+from apps.kinds.kind import Cell, Change, Column, Kind, Object
+from apps.kinds.poddefaults import fill_pod_spec
+from apps.kinds.podrules import pod_spec_advice
+from apps.kinds.problems import Path, Problem, child, forbidden, invalid
 from apps.kinds.schema import BOOLEAN, INT_OR_STRING, INTEGER, INTEGER64, STRING, TIME, Field, List, Struct
 from apps.kinds.shapes.meta import LABEL_SELECTOR, OBJECT_META, TYPE_META
 from apps.kinds.shapes.podspec import POD_TEMPLATE_SPEC
+from apps.kinds.workloadrules import workload_problems
 
 ROLLING_UPDATE_DEPLOYMENT = Struct(
     "io.k8s.api.apps.v1.RollingUpdateDeployment",
@@ -102,6 +107,45 @@ COLUMNS = (
     *cells.WORKLOAD_WIDE,
 )
 
+_STRATEGY: Path = ((None, "spec"), "strategy")
+
+
+def _fill(deployment: Object) -> None:
+    fill_pod_spec(deployment["spec"]["template"]["spec"])
+    strategy = deployment["spec"]["strategy"]
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", "25%")
+        rolling.setdefault("maxSurge", "25%")
+
+
+def _rules(change: Change) -> list[Problem]:
+    if change.subresource == "status":
+        return []
+    return [*workload_problems(change, "Deployment"), *_strategy_problems(change.object["spec"])]
+
+
+def _strategy_problems(spec: Object) -> Iterator[Problem]:
+    rolling = spec["strategy"].get("rollingUpdate")
+    if spec["strategy"]["type"] == "Recreate" and rolling is not None:
+        path = child(_STRATEGY, "rollingUpdate")
+        yield forbidden(path, "may not be specified when strategy `type` is 'Recreate'")
+    elif rolling is not None:
+        path = child(_STRATEGY, "rollingUpdate", "maxUnavailable")
+        unavailable = rolling["maxUnavailable"]
+        if unavailable in (0, "0%") and rolling["maxSurge"] in (0, "0%"):
+            yield invalid(path, unavailable, "may not be 0 when `maxSurge` is 0")
+        if isinstance(unavailable, str) and int(unavailable.removesuffix("%")) > 100:
+            yield invalid(path, unavailable, "must not be greater than 100%")
+    if spec["progressDeadlineSeconds"] <= spec.get("minReadySeconds", 0):
+        path = ((None, "spec"), "progressDeadlineSeconds")
+        yield invalid(path, spec["progressDeadlineSeconds"], "must be greater than minReadySeconds")
+
+
+def _advise(deployment: Object) -> list[str]:
+    return list(pod_spec_advice(deployment["spec"]["template"]["spec"], "spec.template.spec"))
+
+
 DEPLOYMENT = Kind(
     kind="Deployment",
     group="apps",
@@ -113,5 +157,8 @@ DEPLOYMENT = Kind(
     subresources=frozenset({"status", "scale"}),
     schema=SCHEMA,
     columns=COLUMNS,
+    fill=_fill,
+    rules=_rules,
+    advise=_advise,
     has_generation=True,
 )

@@ -1,9 +1,11 @@
 """EndpointSlice: the addresses behind a service."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from apps.kinds import cells, rules
-from apps.kinds.kind import Cell, Column, Kind, Object
+from apps.kinds.kind import Cell, Change, Column, Kind, Object
+from apps.kinds.problems import Path, Problem, child, invalid
 from apps.kinds.schema import BOOLEAN, INTEGER, STRING, Field, List, Map, Struct
 from apps.kinds.shapes.meta import OBJECT_META, TYPE_META
 from apps.kinds.shapes.references import OBJECT_REFERENCE
@@ -111,6 +113,30 @@ COLUMNS = (
     cells.AGE,
 )
 
+_MOST_ENDPOINTS = 1000
+_MOST_ADDRESSES = 100
+
+
+def _rules(change: Change) -> list[Problem]:
+    return list(_problems(change.object, change.old))
+
+
+def _problems(endpoint_slice: Object, old: Object | None) -> Iterator[Problem]:
+    endpoints = endpoint_slice.get("endpoints") or ()
+    if len(endpoints) > _MOST_ENDPOINTS:
+        yield Problem("endpoints", "TooMany", f"must have at most {_MOST_ENDPOINTS} items", len(endpoints))
+    for index, endpoint in enumerate(endpoints):
+        path: Path = child((None, "endpoints"), index, "addresses")
+        if len(endpoint["addresses"]) > _MOST_ADDRESSES:
+            yield invalid(path, len(endpoint["addresses"]), f"must have at most {_MOST_ADDRESSES} items")
+        for position, address in enumerate(endpoint["addresses"]):
+            fqdn = endpoint_slice["addressType"] == "FQDN"
+            if message := rules.dns_subdomain(address) if fqdn else rules.ip_address(address):
+                yield invalid((path, position), address, message)
+    if old is not None and old.get("addressType") != endpoint_slice["addressType"]:
+        yield invalid((None, "addressType"), endpoint_slice["addressType"], "field is immutable")
+
+
 ENDPOINT_SLICE = Kind(
     kind="EndpointSlice",
     group="discovery.k8s.io",
@@ -119,5 +145,6 @@ ENDPOINT_SLICE = Kind(
     singular="endpointslice",
     schema=SCHEMA,
     columns=COLUMNS,
+    rules=_rules,
     has_generation=True,
 )

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from apps.kinds import cells
-from apps.kinds.kind import Cell, Column, Kind, Object
+from apps.kinds.kind import Cell, Change, Column, Kind, Object
+from apps.kinds.problems import Path, Problem, invalid
 from apps.kinds.schema import INTEGER, MICRO_TIME, STRING, TIME, Field, Struct
 from apps.kinds.shapes.meta import OBJECT_META, TYPE_META
 from apps.kinds.shapes.references import OBJECT_REFERENCE
@@ -119,6 +120,17 @@ def _fields(event: Object) -> Mapping[str, str]:
 
 _INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 
+
+def _rules(change: Change) -> list[Problem]:
+    involved = change.object.get("involvedObject") or {}
+    namespace = change.object["metadata"].get("namespace")
+    # Events about things without a namespace live in "default".
+    if namespace in (involved.get("namespace"), None) or (not involved.get("namespace") and namespace == "default"):
+        return []
+    path: Path = ((None, "involvedObject"), "namespace")
+    return [invalid(path, involved.get("namespace", ""), "does not match event.namespace")]
+
+
 EVENT = Kind(
     kind="Event",
     group="",
@@ -128,5 +140,6 @@ EVENT = Kind(
     short_names=("ev",),
     schema=SCHEMA,
     columns=COLUMNS,
+    rules=_rules,
     fields=_fields,
 )

@@ -42,6 +42,10 @@ def _nothing(_object: Object) -> None:
     """Leave the object as it is."""
 
 
+def _nothing_of_two(_new: Object, _old: Object) -> None:
+    """Keep nothing."""
+
+
 def _no_problems(_change: Change) -> Sequence[Problem]:
     return ()
 
@@ -67,11 +71,13 @@ class Kind:
     subresources: frozenset[str] = frozenset()
     check_name: Check = rules.dns_subdomain
     fill: Callable[[Object], None] = _nothing  # defaults that depend on other fields, in place
+    carry: Callable[[Object, Object], None] = _nothing_of_two  # what an update keeps of the old object, in place
     fill_created: Callable[[Object], None] = _nothing  # what a new object gets besides: first status, tolerations
     rules: Callable[[Change], Sequence[Problem]] = _no_problems
     advise: Callable[[Object], Sequence[str]] = lambda _object: ()
     fields: Callable[[Object], Mapping[str, str]] = _no_fields
     has_generation: bool = False
+    status_on_create: bool = False  # a node registers itself together with its status
 
     @property
     def api_version(self) -> str:

@@ -51,6 +51,22 @@ def _status(namespace: Object, _now: datetime) -> Cell:
     return str(namespace.get("status", {}).get("phase", "Active"))
 
 
+def _fill(namespace: Object) -> None:
+    """Give every namespace the label of its own name, by which selectors find it."""
+    metadata = namespace["metadata"]
+    metadata.setdefault("labels", {})["kubernetes.io/metadata.name"] = metadata.get("name", "")
+    namespace.setdefault("spec", {})
+
+
+def _fill_created(namespace: Object) -> None:
+    namespace["spec"]["finalizers"] = ["kubernetes"]
+    namespace["status"] = {"phase": "Active"}
+
+
+def _carry(new: Object, old: Object) -> None:
+    new["spec"] = old.get("spec", {})
+
+
 NAMESPACE = Kind(
     kind="Namespace",
     group="",
@@ -61,6 +77,9 @@ NAMESPACE = Kind(
     namespaced=False,
     subresources=frozenset({"status", "finalize"}),
     schema=SCHEMA,
+    fill=_fill,
+    fill_created=_fill_created,
+    carry=_carry,
     columns=(cells.NAME, Column("Status", _status, description="The status of the namespace"), cells.AGE),
     check_name=rules.dns_label,
     fields=lambda namespace: {"status.phase": namespace.get("status", {}).get("phase", "")},

@@ -1,9 +1,11 @@
 """Node: a machine that runs pods."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from apps.kinds import cells, rules
-from apps.kinds.kind import Cell, Column, Kind, Object
+from apps.kinds.kind import Cell, Change, Column, Kind, Object
+from apps.kinds.problems import Problem, child, duplicate
 from apps.kinds.schema import BOOLEAN, INTEGER, INTEGER64, QUANTITY, STRING, TIME, Field, List, Map, Struct
 from apps.kinds.shapes.meta import OBJECT_META, TYPE_META
 from apps.kinds.shapes.placement import TAINT
@@ -223,6 +225,32 @@ COLUMNS = (
     Column("Container-Runtime", _runtime, priority=1, description="The container runtime."),
 )
 
+
+def _fill(node: Object) -> None:
+    spec = node.setdefault("spec", {})
+    if spec.get("podCIDR"):
+        spec.setdefault("podCIDRs", [spec["podCIDR"]])
+
+
+def _fill_created(node: Object) -> None:
+    node.setdefault("status", {})
+
+
+def _rules(change: Change) -> list[Problem]:
+    if change.subresource == "status":
+        return []
+    return list(_taint_problems(change.object["spec"].get("taints") or ()))
+
+
+def _taint_problems(taints: Sequence[Object]) -> Iterator[Problem]:
+    seen = set()
+    for index, taint in enumerate(taints):
+        key = (taint["key"], taint["effect"])
+        if key in seen:
+            yield duplicate(child((None, "spec"), "taints", index), {"key": key[0], "effect": key[1]})
+        seen.add(key)
+
+
 NODE = Kind(
     kind="Node",
     group="",
@@ -233,6 +261,10 @@ NODE = Kind(
     namespaced=False,
     subresources=frozenset({"status"}),
     schema=SCHEMA,
+    fill=_fill,
+    fill_created=_fill_created,
+    rules=_rules,
+    status_on_create=True,
     columns=COLUMNS,
     fields=lambda node: {"spec.unschedulable": "true" if node.get("spec", {}).get("unschedulable") else "false"},
 )

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from apps.kinds import cells
-from apps.kinds.kind import Cell, Column, Kind, Object
+from apps.kinds.kind import Cell, Change, Column, Kind, Object
+from apps.kinds.poddefaults import fill_new_pod, fill_pod_spec, quality_of_service
+from apps.kinds.podrules import pod_spec_advice, pod_spec_problems, pod_update_problems
+from apps.kinds.problems import Problem
 from apps.kinds.schema import Field, Struct
 from apps.kinds.shapes.meta import OBJECT_META, TYPE_META
 from apps.kinds.shapes.podspec import POD_SPEC
@@ -16,7 +19,7 @@ SCHEMA = Struct(
     {
         **TYPE_META,
         "metadata": Field(1, OBJECT_META),
-        "spec": Field(2, POD_SPEC),
+        "spec": Field(2, POD_SPEC, required=True),
         "status": Field(3, POD_STATUS),
     },
 )
@@ -69,6 +72,29 @@ COLUMNS = (
 )
 
 
+def _fill(pod: Object) -> None:
+    fill_pod_spec(pod["spec"])
+
+
+def _fill_created(pod: Object) -> None:
+    fill_new_pod(pod["spec"])
+    pod["status"] = {"phase": "Pending", "qosClass": quality_of_service(pod["spec"])}
+
+
+def _rules(change: Change) -> list[Problem]:
+    if change.subresource == "status":
+        return []
+    spec = change.object["spec"]
+    if change.old is None:
+        return pod_spec_problems(spec, (None, "spec"))
+    updated = pod_update_problems(spec, change.old["spec"], change.subresource)
+    return updated or ([] if spec == change.old["spec"] else pod_spec_problems(spec, (None, "spec")))
+
+
+def _advise(pod: Object) -> list[str]:
+    return list(pod_spec_advice(pod["spec"], "spec"))
+
+
 def _fields(pod: Object) -> Mapping[str, str]:
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
     return {
@@ -94,6 +120,10 @@ POD = Kind(
     subresources=frozenset({"status", "log", "exec", "attach", "portforward", "binding", "eviction"}),
     schema=SCHEMA,
     columns=COLUMNS,
+    fill=_fill,
+    fill_created=_fill_created,
+    rules=_rules,
+    advise=_advise,
     fields=_fields,
     has_generation=True,
 )

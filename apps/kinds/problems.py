@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
-Reason = Literal["Required", "Invalid", "Duplicate", "NotSupported", "Forbidden", "TypeInvalid", "TooLong", "TooMany"]
+Reason = Literal[
+    "Required", "Invalid", "Duplicate", "NotSupported", "Forbidden", "TypeInvalid", "TooLong", "TooMany", "NotFound"
+]
 
 # A path is linked from the inside out, so that walking an object costs one small tuple a step and text only when
 # needed: ((None, "spec"), "containers") and so on. Integers are list indexes, a `Key` is the key of a map.
@@ -24,6 +26,7 @@ _TITLES: dict[Reason, str] = {
     "TypeInvalid": "Invalid value",
     "TooLong": "Too long",
     "TooMany": "Too many",
+    "NotFound": "Not found",
 }
 _WITHOUT_VALUE = ("Required", "Forbidden", "TooLong")
 CAUSES: dict[Reason, str] = {
@@ -35,6 +38,7 @@ CAUSES: dict[Reason, str] = {
     "TypeInvalid": "FieldValueTypeInvalid",
     "TooLong": "FieldValueTooLong",
     "TooMany": "FieldValueTooMany",
+    "NotFound": "FieldValueNotFound",
 }
 
 
@@ -101,6 +105,14 @@ def invalid(path: Path, value: Any, message: str) -> Problem:
 
 def duplicate(path: Path, value: Any) -> Problem:
     return Problem(path_text(path), "Duplicate", "", value)
+
+
+def not_found(path: Path, value: Any) -> Problem:
+    return Problem(path_text(path), "NotFound", "", value)
+
+
+def too_long(path: Path, message: str) -> Problem:
+    return Problem(path_text(path), "TooLong", message)
 
 
 def forbidden(path: Path, message: str) -> Problem:

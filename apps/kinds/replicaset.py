@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from apps.kinds import cells, rules
-from apps.kinds.kind import Cell, Column, Kind, Object
+from apps.kinds.kind import Cell, Change, Column, Kind, Object
+from apps.kinds.poddefaults import fill_pod_spec
+from apps.kinds.podrules import pod_spec_advice
+from apps.kinds.problems import Problem
 from apps.kinds.schema import INTEGER, INTEGER64, STRING, TIME, Field, List, Struct
 from apps.kinds.shapes.meta import LABEL_SELECTOR, OBJECT_META, TYPE_META
 from apps.kinds.shapes.podspec import POD_TEMPLATE_SPEC
+from apps.kinds.workloadrules import workload_problems
 
 REPLICA_SET_SPEC = Struct(
     "io.k8s.api.apps.v1.ReplicaSetSpec",
@@ -15,7 +19,7 @@ REPLICA_SET_SPEC = Struct(
         "replicas": Field(1, INTEGER, check=rules.non_negative, default=1),
         "minReadySeconds": Field(4, INTEGER, check=rules.non_negative),
         "selector": Field(2, LABEL_SELECTOR, required=True),
-        "template": Field(3, POD_TEMPLATE_SPEC),
+        "template": Field(3, POD_TEMPLATE_SPEC, required=True),
     },
 )
 
@@ -79,6 +83,18 @@ COLUMNS = (
 )
 
 
+def _fill(replica_set: Object) -> None:
+    fill_pod_spec(replica_set["spec"]["template"]["spec"])
+
+
+def _rules(change: Change) -> list[Problem]:
+    return [] if change.subresource == "status" else list(workload_problems(change, "ReplicaSet"))
+
+
+def _advise(replica_set: Object) -> list[str]:
+    return list(pod_spec_advice(replica_set["spec"]["template"]["spec"], "spec.template.spec"))
+
+
 def _fields(replica_set: Object) -> Mapping[str, str]:
     return {"status.replicas": str(replica_set.get("status", {}).get("replicas", 0))}
 
@@ -95,5 +111,8 @@ REPLICA_SET = Kind(
     schema=SCHEMA,
     columns=COLUMNS,
     fields=_fields,
+    fill=_fill,
+    rules=_rules,
+    advise=_advise,
     has_generation=True,
 )

@@ -282,7 +282,7 @@ class Struct(Type):
                 walk.unknown.append((path_text((path, name)), self._advice(name)))
         for name in self._required:
             if result.get(name) in (None, "", [], {}) and value.get(name) in (None, "", [], {}):
-                walk.problems.append(required((path, name)))
+                self._tell_required(name, (path, name), walk)
         for name, default in self._defaults:
             if result.get(name, "") == "":
                 result[name] = _copy(default)
@@ -311,6 +311,15 @@ class Struct(Type):
         if field.not_acted_on and walk.collect_warnings and cleaned not in ("", False, 0, [], {}, field.default):
             walk.warnings.append(f"{path_text(path)}: accepted but not acted on in this version")
         return cleaned
+
+    def _tell_required(self, name: str, path: Path, walk: Walk) -> None:
+        """Say what is missing as deep as it is known: spec.containers rather than spec."""
+        before = len(walk.problems)
+        kind = self.fields[name].type
+        if isinstance(kind, Struct):
+            kind.clean({}, path, walk)
+        if len(walk.problems) == before:
+            walk.problems.append(required(path))
 
     def _advice(self, name: str) -> str:
         near = difflib.get_close_matches(name[:64], self.fields, n=1, cutoff=0.7)

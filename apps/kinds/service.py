@@ -1,10 +1,12 @@
 """Service: one address for the ready pods that a selector names."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from apps.kinds import cells, rules
-from apps.kinds.kind import Cell, Column, Kind, Object
+from apps.kinds.kind import Cell, Change, Column, Kind, Object
+from apps.kinds.problems import Path, Problem, child, duplicate, forbidden, invalid, required
 from apps.kinds.schema import BOOLEAN, INT_OR_STRING, INTEGER, STRING, Field, List, Map, Struct
 from apps.kinds.shapes.meta import CONDITION, OBJECT_META, TYPE_META
 
@@ -52,7 +54,7 @@ SERVICE_SPEC = Struct(
             patch="merge",
             merge_key="port",
         ),
-        "selector": Field(2, Map(STRING)),
+        "selector": Field(2, Map(STRING, check_key=rules.label_key, check_value=rules.label_value)),
         "clusterIP": Field(3, STRING, check=rules.ip_or_none),
         "clusterIPs": Field(18, List(STRING)),
         "type": Field(4, STRING, enum=("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"), default="ClusterIP"),
@@ -69,7 +71,7 @@ SERVICE_SPEC = Struct(
         "ipFamilyPolicy": Field(17, STRING, enum=("SingleStack", "PreferDualStack", "RequireDualStack")),
         "allocateLoadBalancerNodePorts": Field(20, BOOLEAN),
         "loadBalancerClass": Field(21, STRING, not_acted_on=True),
-        "internalTrafficPolicy": Field(22, STRING, enum=("Cluster", "Local"), default="Cluster"),
+        "internalTrafficPolicy": Field(22, STRING, enum=("Cluster", "Local")),
         "trafficDistribution": Field(23, STRING, not_acted_on=True),
     },
 )
@@ -118,7 +120,7 @@ SCHEMA = Struct(
     {
         **TYPE_META,
         "metadata": Field(1, OBJECT_META),
-        "spec": Field(2, SERVICE_SPEC),
+        "spec": Field(2, SERVICE_SPEC, required=True),
         "status": Field(3, SERVICE_STATUS),
     },
 )
@@ -167,6 +169,126 @@ COLUMNS = (
     Column("Selector", _selector, priority=1, description="The labels of the pods behind the service."),
 )
 
+_PORTS: Path = ((None, "spec"), "ports")
+_SPEC: Path = (None, "spec")
+NODE_PORTS = range(30000, 32768)
+
+
+def _fill(service: Object) -> None:
+    spec = service["spec"]
+    for port in spec.get("ports") or ():
+        port.setdefault("targetPort", port["port"])
+    if spec["sessionAffinity"] == "ClientIP":
+        client = spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {})
+        client.setdefault("timeoutSeconds", 10800)
+    else:
+        spec.pop("sessionAffinityConfig", None)
+    if spec["type"] == "ExternalName":
+        return
+    spec.setdefault("internalTrafficPolicy", "Cluster")
+    if spec["type"] in ("NodePort", "LoadBalancer"):
+        spec.setdefault("externalTrafficPolicy", "Cluster")
+    if spec["type"] == "LoadBalancer":
+        spec.setdefault("allocateLoadBalancerNodePorts", True)
+    spec.setdefault("ipFamilies", ["IPv4"])
+    spec.setdefault("ipFamilyPolicy", "SingleStack")
+    if spec.get("clusterIP"):
+        spec.setdefault("clusterIPs", [spec["clusterIP"]])
+
+
+def _fill_created(service: Object) -> None:
+    service["status"] = {"loadBalancer": {}}
+
+
+def _carry(new: Object, old: Object) -> None:
+    """Keep what was allocated where the update says nothing of it, as a plain `kubectl apply` or `replace` does."""
+    spec, before = new["spec"], old["spec"]
+    if spec["type"] == "ExternalName" or before.get("type") == "ExternalName":
+        return
+    for field in ("clusterIP", "clusterIPs"):
+        if not spec.get(field) and before.get(field):
+            spec[field] = before[field]
+    if spec["type"] in ("NodePort", "LoadBalancer"):
+        known = {(port["port"], port.get("protocol")): port.get("nodePort") for port in before.get("ports") or ()}
+        for port in spec.get("ports") or ():
+            if not port.get("nodePort") and (kept := known.get((port["port"], port.get("protocol")))):
+                port["nodePort"] = kept
+
+
+def _rules(change: Change) -> list[Problem]:
+    if change.subresource == "status":
+        return []
+    spec = change.object["spec"]
+    problems = [*_type_problems(spec), *_port_problems(spec)]
+    if change.old is not None:
+        problems += _update_problems(spec, change.old["spec"])
+    return problems
+
+
+def _type_problems(spec: Object) -> Iterator[Problem]:
+    headless = spec.get("clusterIP") == "None"
+    if spec["type"] == "ExternalName":
+        if not spec.get("externalName"):
+            yield required(child(_SPEC, "externalName"))
+        elif message := rules.dns_subdomain(spec["externalName"].removesuffix(".").lower()):
+            yield invalid(child(_SPEC, "externalName"), spec["externalName"], message)
+        if spec.get("clusterIP"):
+            yield forbidden(child(_SPEC, "clusterIP"), "may not be set for ExternalName services")
+    elif not spec.get("ports") and not headless:
+        yield required(_PORTS)
+    if headless and spec["type"] in ("NodePort", "LoadBalancer"):
+        message = f"may not be set to 'None' for {spec['type']} services"
+        yield invalid(child(_SPEC, "clusterIPs", 0), "None", message)
+
+
+def _port_problems(spec: Object) -> Iterator[Problem]:
+    ports = spec.get("ports") or ()
+    names: set[str] = set()
+    numbers: set[tuple[int, str]] = set()
+    node_ports: set[tuple[int, str]] = set()
+    for index, port in enumerate(ports):
+        name = port.get("name", "")
+        if not name and len(ports) > 1:
+            yield required(child(_PORTS, index, "name"))
+        elif name and name in names:
+            yield duplicate(child(_PORTS, index, "name"), name)
+        names.add(name)
+        number = (port["port"], port["protocol"])
+        if number in numbers:
+            yield duplicate(child(_PORTS, index), {"port": port["port"], "protocol": port["protocol"]})
+        numbers.add(number)
+        yield from _node_port_problems(spec, port, child(_PORTS, index, "nodePort"), node_ports)
+
+
+def _node_port_problems(spec: Object, port: Object, path: Path, seen: set[tuple[int, str]]) -> Iterator[Problem]:
+    number = port.get("nodePort")
+    if not number:
+        return
+    if spec["type"] in ("ClusterIP", "ExternalName"):
+        yield forbidden(path, f"may not be used when `type` is '{spec['type']}'")
+    elif number not in NODE_PORTS:
+        message = "provided port is not in the valid range. The range of valid ports is 30000-32767"
+        yield invalid(path, number, message)
+    if (number, port["protocol"]) in seen:
+        yield duplicate(path, number)
+    seen.add((number, port["protocol"]))
+
+
+def _update_problems(spec: Object, old: Object) -> Iterator[Problem]:
+    if "ExternalName" in (spec["type"], old.get("type")):
+        return
+    if old.get("clusterIP") and spec.get("clusterIP") != old["clusterIP"]:
+        yield invalid(child(_SPEC, "clusterIPs", 0), [spec.get("clusterIP")], "may not change once set")
+
+
+def _advise(service: Object) -> Iterator[str]:
+    spec = service["spec"]
+    if spec["type"] == "LoadBalancer":
+        yield "spec.type: LoadBalancer is treated as NodePort in this version; no external address is assigned"
+    if spec["type"] == "ExternalName":
+        yield "spec.type: ExternalName is accepted but not acted on in this version"
+
+
 SERVICE = Kind(
     kind="Service",
     group="",
@@ -179,6 +301,11 @@ SERVICE = Kind(
     schema=SCHEMA,
     columns=COLUMNS,
     check_name=rules.dns_1035_label,
+    fill=_fill,
+    fill_created=_fill_created,
+    carry=_carry,
+    rules=_rules,
+    advise=lambda service: list(_advise(service)),
     fields=lambda service: {
         "spec.clusterIP": service["spec"].get("clusterIP", ""),
         "spec.type": service["spec"].get("type", ""),

@@ -5,6 +5,7 @@ Called by admission (imagePullPolicy by tag, bad names refused), apps.images (wh
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 DEFAULT_REGISTRY = "docker.io"
 DEFAULT_TAG = "latest"
@@ -49,6 +50,7 @@ class Reference:
         return tag + digest
 
 
+@lru_cache(maxsize=1024)
 def parse_reference(text: str) -> Reference:
     """Read `text` as `docker pull` reads it; raise InvalidReference with a sentence otherwise."""
     if not text:

@@ -73,7 +73,7 @@ POD_SPEC = Struct(
         "dnsPolicy": Field(
             6, STRING, enum=("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"), default="ClusterFirst"
         ),
-        "nodeSelector": Field(7, Map(STRING)),
+        "nodeSelector": Field(7, Map(STRING, check_key=rules.label_key, check_value=rules.label_value)),
         "serviceAccountName": Field(8, STRING, check=rules.dns_subdomain),
         "serviceAccount": Field(9, STRING),
         "automountServiceAccountToken": Field(21, BOOLEAN),
@@ -93,12 +93,12 @@ POD_SPEC = Struct(
         "tolerations": Field(22, List(TOLERATION)),
         "hostAliases": Field(23, List(HOST_ALIAS, keys=("ip",)), patch="merge", merge_key="ip"),
         "priorityClassName": Field(24, STRING, not_acted_on=True),
-        "priority": Field(25, INTEGER),
+        "priority": Field(25, INTEGER, not_acted_on=True),
         "dnsConfig": Field(26, POD_DNS_CONFIG),
         "readinessGates": Field(28, List(POD_READINESS_GATE), not_acted_on=True),
         "runtimeClassName": Field(29, STRING, not_acted_on=True),
         "enableServiceLinks": Field(30, BOOLEAN),
-        "preemptionPolicy": Field(31, STRING, enum=("Never", "PreemptLowerPriority"), not_acted_on=True),
+        "preemptionPolicy": Field(31, STRING, enum=("Never", "PreemptLowerPriority")),
         "overhead": Field(32, Map(QUANTITY), not_acted_on=True),
         "topologySpreadConstraints": Field(
             33,
@@ -129,6 +129,6 @@ POD_TEMPLATE_SPEC = Struct(
     "io.k8s.api.core.v1.PodTemplateSpec",
     {
         "metadata": Field(1, OBJECT_META),
-        "spec": Field(2, POD_SPEC),
+        "spec": Field(2, POD_SPEC, required=True),
     },
 )
