@@ -7,7 +7,6 @@ makes the blobs visible and records the images. An error in the first two leaves
 
 import hashlib
 import posixpath
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -34,25 +33,13 @@ from apps.images.manifests import (
     this_platform,
 )
 from apps.images.models import Image, Layer, Source
+from apps.images.progress import Progress, Report
 from nodeworker.wire.tar import DIRECTORY, HARD_LINK, READ_SIZE, REGULAR, SYMLINK, TarError, TarReader, printable
 
 _MAX_FILES = 4000
 _REPORT_EVERY = 8 << 20
 _MAX_UNPACKED, _MAX_RATIO = 1 << 30, 200
 _IMAGE_NAME, _REF_NAME = "io.containerd.image.name", "org.opencontainers.image.ref.name"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """One step of an import or a pull."""
-
-    status: str
-    layer: str = ""
-    current: int = 0
-    total: int = 0
-
-
-Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
