@@ -1,4 +1,4 @@
-"""The figures of a whole instance: `python -m tests.bench.bench_cluster [--home DIR]`; prints one table, judges nothing.
+"""The figures of a whole instance as one table: `python -m tests.bench.bench_cluster [--home DIR]`; it judges nothing.
 
 Without --home an instance is started for the run and purged afterwards. With Docker's engine on this machine (its
 socket answers) its create+start on a bridge is timed in the same run, interleaved, as the peer of "POST to Running".
