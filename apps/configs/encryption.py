@@ -1,8 +1,8 @@
 """Secrets are encrypted before they enter a row or the log: AES-256-GCM with the key HOME/secrets/encryption.key.
 
-What is stored is: format byte, key id (4 bytes), nonce (12), ciphertext with tag. The object's uid is authenticated with
-it, so that nobody with access to the database can move a Secret's bytes into another object. `apps.py` registers this
-with `apps.store.codecs`.
+What is stored is: format byte, key id (4 bytes), nonce (12), ciphertext with tag. The object's uid is authenticated
+with it, so that nobody with access to the database can move a Secret's bytes into another object. `apps.py`
+registers this with `apps.store.codecs`.
 """
 
 import hashlib
