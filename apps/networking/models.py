@@ -83,5 +83,3 @@ class EndpointSlice(Projection):
 def _port_text(port: dict[str, Any]) -> str:
     exposed = f":{port['nodePort']}" if port.get("nodePort") else ""
     return f"{port['port']}{exposed}/{port.get('protocol') or 'TCP'}"
-
-

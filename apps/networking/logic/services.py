@@ -85,7 +85,9 @@ def _fill_ports(spec: dict[str, Any], before: Mapping[str, Any], taken: Taken, s
             port.pop("nodePort", None)
         elif port.get("nodePort"):
             if port["nodePort"] in taken.ports:
-                raise RefusedError(f"spec.ports[{index}].nodePort", "provided port is already allocated", port["nodePort"])
+                raise RefusedError(
+                    f"spec.ports[{index}].nodePort", "provided port is already allocated", port["nodePort"]
+                )
         else:
             kept = held.get(_identity(port))
             chosen = (

@@ -25,6 +25,7 @@ PRESSURES = {
     "PIDPressure": "node.kubernetes.io/pid-pressure",
 }
 CONDITIONS = ("Ready", *PRESSURES)
+SILENT = "NodeStatusUnknown"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ def decide(
         wrong = tuple(_key(pod) for pod in pods if shows_ready(pod))
         if wrong:
             actions.append(MarkPodsNotReady(wrong))
+    elif any(c.get("reason") == SILENT for c in conditions):
+        conditions = heard_again(conditions, now)
+        actions.append(SetConditions(tuple(conditions)))
     before = list((node.get("spec") or {}).get("taints") or ())
     taints = taints_of(node, conditions, now)
     if taints != before:
@@ -118,12 +122,31 @@ def unknown_conditions(conditions: Sequence[Mapping[str, Any]], now: datetime) -
             **(present or {}),
             "type": type,
             "status": "Unknown",
-            "reason": "NodeStatusUnknown" if present else "NodeStatusNeverUpdated",
+            "reason": SILENT if present else "NodeStatusNeverUpdated",
             "message": "Kubelet stopped posting node status." if present else "Kubelet never posted node status.",
             "lastTransitionTime": format_time(now),
         }
         told = [unknown if c["type"] == type else c for c in told] if present else [*told, unknown]
     return told
+
+
+def heard_again(conditions: Sequence[Mapping[str, Any]], now: datetime) -> list[Mapping[str, Any]]:
+    """Return the conditions of a node whose lease is renewed again: those that we made unknown are as they were.
+
+    The node writes its status only when something of its own changed, so it would not take them back by itself.
+    """
+    return [
+        {
+            **c,
+            "status": "True" if c["type"] == "Ready" else "False",
+            "reason": "KubeletReady" if c["type"] == "Ready" else "KubeletHasNoPressure",
+            "message": "the node's lease is renewed again",
+            "lastTransitionTime": format_time(now),
+        }
+        if c.get("reason") == SILENT
+        else c
+        for c in conditions
+    ]
 
 
 def taints_of(
