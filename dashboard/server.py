@@ -71,6 +71,12 @@ class GantryWebSocketProtocol(WebSocketsSansIOProtocol):
         scope["extensions"]["tls"] = {"client_certificate": client_certificate(self.transport)}
         await super().run_asgi()
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # uvicorn forgets this, and then complains that a refused handshake was never completed.
+            self.handshake_complete = True
+
 
 class _Config(uvicorn.Config):
     """uvicorn's configuration of one listener, with the listener's name."""
@@ -246,6 +252,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tls-key", default=os.environ.get("GANTRY_TLS_KEY", ""), help="its private key")
     parser.add_argument("--access-log", action="store_true", help="one line a request on standard error")
     options = parser.parse_args(arguments)
+    # It would write each socket's address into the log, and with it the command of an exec.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     os.environ["GANTRY_HOME"] = str(options.home)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings.production")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -138,9 +138,9 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 def make_people(home: Path) -> None:
     """Give the tests' people their roles and tokens; runs in the prepared instance's own Django."""
-    from apps.access.accounts import new_token
 
     from apps.access.models import RoleGrant, User
+    from apps.access.tokens import make_token
     from launcher.configuration import kubeconfig_token
 
     tokens = {"admin": kubeconfig_token(home)}
@@ -148,7 +148,7 @@ def make_people(home: Path) -> None:
         user = User.objects.create_user(name, password=f"{name}-password")
         if role:
             RoleGrant.objects.create(user=user, role=role, namespace="")
-        tokens[name] = new_token(user, "tests")
+        tokens[name] = make_token(user, "tests")[1]
     (home / "tokens.json").write_text(json.dumps(tokens))
 
 

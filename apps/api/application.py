@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from apps.api import bindings, deletes, discovery, execs, health, logs, openapi, reads, reviews, scales, watches, writes
 from apps.api.asgi import Message, Receive, Scope, Send
 from apps.api.errors import bad_request, method_not_allowed, path_not_found
-from apps.api.guard import authenticated, require
+from apps.api.guard import authenticated, check_node_selects_itself, require
 from apps.api.options import list_options
 from apps.api.request import Request
 from apps.api.responses import encode, send_data, send_status
@@ -161,6 +161,7 @@ async def _serve_collection(request: Request, send: Send, route: Route) -> None:
     options = list_options(request.query)
     verb = "watch" if options.watch else "list"
     await require(request.identity, verb, route.kind, route.namespace)
+    check_node_selects_itself(request.identity, verb, route.kind, options.fields)
     serve = watches.watch if options.watch else reads.list_objects
     await serve(request, send, route, options)
 

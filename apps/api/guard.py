@@ -8,6 +8,7 @@ from apps.api.request import Request
 from apps.api.routing import Route
 from apps.kinds.kind import Kind
 from apps.kinds.status import Forbidden, Unauthorized
+from nodeworker.wire.selectors import FieldSelector
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -32,6 +33,14 @@ async def require(
     decision = await authorize_async(identity, verb, kind.resource, namespace, name, subresource)
     if not decision.allowed:
         raise denied(identity, verb, kind, namespace, name, subresource, decision.reason)
+
+
+def check_node_selects_itself(identity: Identity, verb: str, kind: Kind, fields: FieldSelector | None) -> None:
+    """A node may list and watch its own pods only, so it must ask for those."""
+    node = identity.node_name
+    if node and kind.kind == "Pod" and (fields is None or fields.required("spec.nodeName") != node):
+        reason = f"can only list/watch pods with spec.nodeName field selector set to {node}"
+        raise denied(identity, verb, kind, "", "", "", reason)
 
 
 def denied(

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from apps.api.asgi import Send
 from apps.api.bodies import decode_json, decode_object
 from apps.api.errors import bad_request
+from apps.api.guard import require
 from apps.api.negotiation import JSON_PATCH, MERGE_PATCH, negotiate, patch_format
 from apps.api.options import dry_run, field_validation
 from apps.api.request import Request
@@ -57,6 +58,9 @@ async def commit(request: Request, work: Callable[[Transaction], T], *, trial: b
 async def create_object(request: Request, send: Send, route: Route) -> None:
     """POST to a collection."""
     obj = await _read_object(request, route)
+    if request.identity.node_name:
+        # Only the body says which object a node wants to create; it may be its own Node or Lease and no other's.
+        await require(request.identity, "create", route.kind, route.namespace, str(obj["metadata"].get("name") or ""))
     stored = await commit(
         request, lambda transaction: transaction.create(route.kind.kind, obj), trial=dry_run(request.query)
     )

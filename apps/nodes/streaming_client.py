@@ -5,6 +5,7 @@ the node, redirects are not followed and no proxy is asked: whoever answers is t
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,8 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from apps.kinds.status import ApiError, BadRequest, NotFound, Unavailable
 
+# Its INFO lines tell every request.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 CONNECT_SECONDS = 5.0
 EXEC_PROTOCOL = "v5.channel.k8s.io"
 MESSAGE_LIMIT = 4 * 1024 * 1024
