@@ -58,6 +58,8 @@ def admit_update(
     _check_type(kind, new)
     if subresource == "status":
         return _admit_status(kind, new, old)
+    if subresource == "finalize":
+        return _admit_finalize(kind, new, old)
     if subresource == "binding":
         return _admit_binding(kind, new, old)
     walk = Walk(collect_warnings=True)
@@ -202,6 +204,15 @@ def _admit_binding(kind: Kind, new: Object, old: Object) -> Admitted:
         raise Invalid(kind.qualified, old["metadata"]["name"], [problem])
     admitted = _admit_status(kind, new, old)
     return Admitted({**admitted.object, "spec": {**old["spec"], "nodeName": node}}, (), admitted.unknown)
+
+
+def _admit_finalize(kind: Kind, new: Object, old: Object) -> Admitted:
+    """Take the finalizers of a namespace, which nothing else may change."""
+    walk = Walk()
+    spec = kind.schema.fields["spec"].type.clean(new.get("spec") or {}, (None, "spec"), walk)
+    if walk.problems:
+        raise Invalid(kind.qualified, old["metadata"].get("name", ""), walk.problems)
+    return Admitted({**old, "spec": spec})
 
 
 def _ordered(obj: Object) -> Object:

@@ -87,7 +87,7 @@ def _rules(change: Change) -> list[Problem]:
     spec = change.object["spec"]
     if change.old is None:
         return pod_spec_problems(spec, (None, "spec"))
-    updated = pod_update_problems(spec, change.old["spec"], change.subresource)
+    updated = pod_update_problems(spec, change.old["spec"])
     return updated or ([] if spec == change.old["spec"] else pod_spec_problems(spec, (None, "spec")))
 
 

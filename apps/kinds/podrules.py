@@ -323,8 +323,8 @@ _ONLY = (
 )
 
 
-def pod_update_problems(new: Spec, old: Spec, subresource: str | None) -> list[Problem]:
-    """Return what an update of a pod's specification may not do. Only a bind may name the node."""
+def pod_update_problems(new: Spec, old: Spec) -> list[Problem]:
+    """Return what an update of a pod's specification may not do. A bind names the node; see admission."""
     path: Path = (None, "spec")
     if new == old:
         return []
@@ -341,15 +341,14 @@ def pod_update_problems(new: Spec, old: Spec, subresource: str | None) -> list[P
     if deadline is not None and (longer is None or longer > deadline):
         message = f"must be less than or equal to previous value {deadline}"
         problems.append(invalid((path, "activeDeadlineSeconds"), longer, message))
-    binds = subresource == "binding" and not old.get("nodeName")
-    if _fixed(new, binds) != _fixed(old, binds):
+    if _fixed(new) != _fixed(old):
         problems.append(forbidden(path, _ONLY))
     return problems
 
 
-def _fixed(spec: Spec, binds: bool) -> Spec:
+def _fixed(spec: Spec) -> Spec:
     """Return what of a specification never changes."""
-    free = ("tolerations", "activeDeadlineSeconds", "schedulingGates", *(["nodeName"] if binds else []))
+    free = ("tolerations", "activeDeadlineSeconds", "schedulingGates")
     fixed = {key: value for key, value in spec.items() if key not in free}
     for field in ("containers", "initContainers"):
         if field in fixed:

@@ -249,8 +249,9 @@ class Field:
 class Struct(Type):
     name = "object"
 
-    def __init__(self, definition: str, fields: Mapping[str, Field]) -> None:
+    def __init__(self, definition: str, fields: Mapping[str, Field], about: str = "") -> None:
         self.definition = definition
+        self.help = about
         self.fields = dict(fields)
         # Kept apart, so that the walk does no more than it must for the fields that are only typed.
         self._plain = {n: f.type.plain for n, f in fields.items() if f.type.plain and not _has_rules(f)}

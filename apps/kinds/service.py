@@ -120,7 +120,7 @@ SCHEMA = Struct(
     {
         **TYPE_META,
         "metadata": Field(1, OBJECT_META),
-        "spec": Field(2, SERVICE_SPEC, required=True),
+        "spec": Field(2, SERVICE_SPEC, default={}),
         "status": Field(3, SERVICE_STATUS),
     },
 )
