@@ -6,10 +6,11 @@ makes the blobs visible and records the images. An error in the first two leaves
 """
 
 import hashlib
+import io
 import posixpath
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -151,31 +152,28 @@ def _normal(name: str) -> str:
     return posixpath.normpath("/" + name).lstrip("/")
 
 
-class _Peeked:
-    """A stream of which the first bytes were looked at."""
+class _Raw(io.RawIOBase):
+    """A stream that only reads, as Python's buffered reader wants it."""
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
-        self.first = b""
-        while len(self.first) < 4 and (piece := stream.read(READ_SIZE)):
-            self.first += piece
-        self._rest = self.first
 
-    def read(self, size: int = -1, /) -> bytes:
-        if self._rest:
-            size = len(self._rest) if size < 0 else size
-            piece, self._rest = self._rest[:size], self._rest[size:]
-            return piece
-        return self._stream.read(size if size >= 0 else READ_SIZE)
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        piece = self._stream.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 def _stage(files: _Files, stream: Readable, report: Report) -> None:
     read = unreported = 0
-    peeked = _Peeked(stream)
-    if not peeked.first:
+    buffered = io.BufferedReader(_Raw(stream), READ_SIZE)
+    if not buffered.peek(4):
         raise InvalidImage("the archive is empty")
     try:
-        reader = TarReader(open_layer(peeked.first, peeked).read, max_entries=4 * _MAX_FILES)
+        reader = TarReader(open_layer(buffered.peek(4)[:4], buffered).read, max_entries=4 * _MAX_FILES)
         for entry in reader:
             name = _normal(entry.name.decode("utf-8", "surrogateescape"))
             if entry.type == REGULAR:

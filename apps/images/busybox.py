@@ -42,7 +42,8 @@ def make_first_image(blobs: BlobStore) -> Imported | None:
     return None if Image.objects.exists() else make_busybox(blobs)
 
 
-def _ignore(_progress: Progress) -> None: ...
+def _ignore(_progress: Progress) -> None:
+    """Nobody watches."""
 
 
 def _applets(binary: Path) -> list[str]:

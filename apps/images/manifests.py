@@ -113,10 +113,10 @@ class _Shape(msgspec.Struct, frozen=True, rename="camel"):
 
     schema_version: int = 0
     media_type: Text = ""
-    manifests: msgspec.Raw | None = None
-    config: msgspec.Raw | None = None
-    layers: msgspec.Raw | None = None
-    fs_layers: msgspec.Raw | None = None
+    manifests: Any = None
+    config: Any = None
+    layers: Any = None
+    fs_layers: Any = None
 
 
 def parse_document(body: bytes, media_type: str = "") -> Manifest | Index:
