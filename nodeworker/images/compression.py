@@ -12,7 +12,12 @@ GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 # zstd's own limit for frames that a decompressor must accept without being asked is 8 MiB; --long=27 is what people
 # use.
 MAX_ZSTD_WINDOW = 1 << 27
-DECOMPRESSION_ERRORS: tuple[type[Exception], ...] = (EOFError, igzip.BadGzipFile, zstandard.ZstdError, igzip_lib.IsalError)  # type: ignore[assignment]
+DECOMPRESSION_ERRORS: tuple[type[Exception], ...] = (
+    EOFError,
+    igzip.BadGzipFile,
+    zstandard.ZstdError,
+    igzip_lib.IsalError,
+)  # type: ignore[assignment]
 
 
 class Readable(Protocol):

@@ -58,7 +58,10 @@ def refusal(store: BlobStore, archive: bytes) -> str:
 def test_a_docker_archive_is_imported_under_its_name(store: BlobStore) -> None:
     [imported] = load(store, docker_archive(ONE, TWO))
     assert imported.names == ["docker.io/shop/web:1"]
-    assert [row.layer.diff_id for row in imported.image.image_layers.all()] == [f"sha256:{sha(ONE)}", f"sha256:{sha(TWO)}"]
+    assert [row.layer.diff_id for row in imported.image.image_layers.all()] == [
+        f"sha256:{sha(ONE)}",
+        f"sha256:{sha(TWO)}",
+    ]
     assert store.has(imported.image.digest) and store.has(imported.image.config_digest)
 
 
@@ -107,7 +110,11 @@ def test_an_archive_without_a_name_is_imported_untagged(store: BlobStore) -> Non
 def test_several_images_of_one_archive_are_imported(store: BlobStore) -> None:
     files = docker_files(ONE, tags=("a:1",)) | docker_files(TWO, tags=("b:1",))
     first, second = docker_files(ONE, tags=("a:1",)), docker_files(TWO, tags=("b:1",))
-    both = [json.loads(str(each["manifest.json"], "utf-8"))[0] for each in (first, second) if isinstance(each["manifest.json"], bytes)]
+    both = [
+        json.loads(str(each["manifest.json"], "utf-8"))[0]
+        for each in (first, second)
+        if isinstance(each["manifest.json"], bytes)
+    ]
     files["manifest.json"] = json.dumps(both).encode()
     assert len(load(store, tar(files))) == 2
 
@@ -170,7 +177,11 @@ def test_an_image_for_another_machine_says_for_which(store: BlobStore) -> None:
     index = oci_index(manifest, platform={"os": "linux", "architecture": "s390x"})
     inner = json.dumps(json.loads(index) | {"mediaType": "application/vnd.oci.image.index.v1+json"}).encode()
     files[f"blobs/sha256/{sha(inner)}"] = inner
-    entry = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": f"sha256:{sha(inner)}", "size": len(inner)}
+    entry = {
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "digest": f"sha256:{sha(inner)}",
+        "size": len(inner),
+    }
     files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
     assert "it is there for: linux/s390x" in refusal(store, tar(files))
 
@@ -239,6 +250,12 @@ def test_the_configuration_must_list_as_many_layers_as_the_manifest(store: BlobS
     files = docker_files(ONE, TWO)
     document = config(ONE)
     files[f"{sha(document)}.json"] = document
-    manifest = [{"Config": f"{sha(document)}.json", "RepoTags": [], "Layers": [f"{sha(ONE)}/layer.tar", f"{sha(TWO)}/layer.tar"]}]
+    manifest = [
+        {
+            "Config": f"{sha(document)}.json",
+            "RepoTags": [],
+            "Layers": [f"{sha(ONE)}/layer.tar", f"{sha(TWO)}/layer.tar"],
+        }
+    ]
     files["manifest.json"] = json.dumps(manifest).encode()
     assert "lists 1 layers, the manifest 2" in refusal(store, tar(files))
