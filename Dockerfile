@@ -3,7 +3,7 @@ ARG BASE_IMAGE=docker.io/library/debian:12-slim
 FROM ${BASE_IMAGE}
 
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends busybox-static ca-certificates nftables python3 python3-venv \
+    && apt-get install -y --no-install-recommends busybox-static ca-certificates iproute2 nftables python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
 
 COPY . /opt/gantry

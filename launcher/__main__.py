@@ -69,41 +69,43 @@ def _home(text: str) -> Path:
     return Path(text).resolve()
 
 
-def run(arguments: argparse.Namespace) -> int | None:
-    """Run the command; the modules are imported here so that a small command starts quickly."""
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return its exit code; modules are imported here so that a small command starts quickly."""
+    if arguments.command in ("check", "test", "build"):
+        from launcher import quality
+
+        if arguments.command == "test":
+            return quality.test(arguments.arguments)
+        return quality.check() if arguments.command == "check" else 0
     if arguments.command == "image":
         from launcher import images
 
-        action = {"import": images.image_import, "ls": images.image_ls, "rm": images.image_rm}[arguments.action]
-        return action(arguments)
-    if arguments.command == "build":
+        {"import": images.image_import, "ls": images.image_ls, "rm": images.image_rm}[arguments.action](arguments)
         return 0
     if arguments.command == "up":
         from launcher.up import up
 
-        return up(arguments)
-    if arguments.command in ("check", "test"):
-        from launcher import quality
-
-        return quality.check() if arguments.command == "check" else quality.test(arguments.arguments)
+        up(arguments)
+        return 0
     from launcher import operate
 
-    command = {
+    if arguments.command == "status":
+        return operate.status(arguments)
+    {
         "down": operate.down,
-        "status": operate.status,
         "logs": operate.logs,
         "signin": operate.signin,
         "purge": operate.purge,
         "run": operate.run,
-    }[arguments.command]
-    return command(arguments)
+    }[arguments.command](arguments)
+    return 0
 
 
 def main() -> int:
     """Parse, run, and turn an error that a person can act on into one line."""
     arguments = parser().parse_args()
     try:
-        return run(arguments) or 0
+        return run(arguments)
     except LauncherError as error:
         print(f"gantry: {error}", file=sys.stderr)
         return 1

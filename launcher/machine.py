@@ -11,10 +11,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from nodeworker.network.cleanup import cleanup as remove_network
-
 from launcher.errors import LauncherError
-from nodeworker.runtime import ContainerState, PodState, Runtime
+from nodeworker.network.host import cleanup as remove_network
+from nodeworker.runtime.runtime import Runtime
+from nodeworker.runtime.specs import ContainerState, PodState
 from nodeworker.wire.instance import Instance
 
 GRACE = 10.0
@@ -44,8 +44,8 @@ def remove_all(home: Path, instance: Instance) -> None:
     runtime = _runtime(home, instance)
     for pod in runtime.pods():
         runtime.remove_pod(pod.uid)
-    runtime.end_zygote()
-    remove_network(instance)
+    runtime.stop_zygote()
+    remove_network(instance.id, instance.pod_cidr, instance.service_cidr)
     for path in _mounts_below(home):
         subprocess.run(["umount", "--lazy", "--", path], capture_output=True, check=False)
     for folder in cgroups(instance):

@@ -17,7 +17,7 @@ OLDEST_KERNEL = (5, 12)
 LEAST_DISK = 3_000_000_000
 LEAST_MEMORY = 900_000_000
 ARCHITECTURES = ("x86_64", "aarch64")
-PACKAGES = {"nft": "nftables", "busybox": "busybox-static", "venv": "python3-venv"}
+PACKAGES = {"nft": "nftables", "ip": "iproute2", "busybox": "busybox-static", "venv": "python3-venv"}
 
 
 class Row(NamedTuple):
@@ -98,7 +98,7 @@ def overlapping_route(cidr: str, routes: Path = Path("/proc/net/route")) -> str:
     for line in routes.read_text().splitlines()[1:]:
         fields = line.split()
         destination, mask = (int.from_bytes(bytes.fromhex(fields[i]), "little") for i in (1, 7))
-        network = ipaddress.ip_network((destination, f"{ipaddress.IPv4Address(mask)}"))
+        network = ipaddress.IPv4Network((destination, mask.bit_count()))
         if network.prefixlen and network.overlaps(wanted):
             return str(network)
     return ""

@@ -3,6 +3,7 @@
 Called by `up` and by `run setup` (docker-compose) with nothing of the instance running.
 """
 
+import ipaddress
 import os
 import sqlite3
 from pathlib import Path
@@ -87,12 +88,22 @@ def _back_up(home: Path) -> None:
 
 
 def _first_objects(home: Path, instance: Instance) -> None:
-    from apps.access.accounts import admin_token
     from django.core.management import call_command
 
     call_command("bootstrap", verbosity=0)
-    token = admin_token(kubeconfig_token(home))
-    write_kubeconfig(home, instance, token)
+    write_kubeconfig(home, instance, _admin_token(kubeconfig_token(home)))
+
+
+def _admin_token(present: str) -> str:
+    """Return the token that the kubeconfig holds while it counts, else a new one."""
+    from apps.access.models import Token
+    from apps.access.tokens import administrator, digest, make_token
+
+    user, name = administrator(), "admin.kubeconfig"
+    if present and Token.objects.filter(user=user, name=name, sha256=digest(present), expires=None).exists():
+        return present
+    Token.objects.filter(user=user, name=name).delete()
+    return make_token(user, name)[1]
 
 
 def _host(listen: str) -> str:
@@ -100,6 +111,4 @@ def _host(listen: str) -> str:
 
 
 def _first_address(cidr: str) -> str:
-    import ipaddress
-
     return str(ipaddress.ip_network(cidr)[1])

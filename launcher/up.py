@@ -75,9 +75,11 @@ def unit_of(home: Path, arguments: argparse.Namespace) -> str:
 
 def sign_in_link(home: Path, instance: Instance) -> str:
     """Return a new one-time link to the console (15 minutes)."""
-    from apps.access.accounts import new_sign_in_link
+    from django.urls import reverse
 
-    return f"{console_address(instance)}{new_sign_in_link()}"
+    from apps.access.tokens import administrator, make_link
+
+    return console_address(instance) + reverse("access:signin-link", args=[make_link(administrator())])
 
 
 def console_address(instance: Instance) -> str:
