@@ -40,6 +40,8 @@ _VERBS: dict[tuple[str, bool, str], tuple[str, Handler]] = {
     ("PATCH", True, "scale"): ("patch", scales.patch_scale),
     ("GET", True, "log"): ("get", logs.get_log),
     ("POST", True, "binding"): ("create", bindings.bind_pod),
+    ("POST", True, "eviction"): ("create", bindings.evict_pod),
+    ("PUT", True, "finalize"): ("update", writes.update_object),
 }
 _REVIEWS = {
     "apis/authorization.k8s.io/v1/selfsubjectaccessreviews": reviews.review_access,

@@ -164,7 +164,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.access.rest.IdentityAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apps.access.rest.Authorized"],
-    "EXCEPTION_HANDLER": "apps.access.rest.status_exception_handler",
+    "EXCEPTION_HANDLER": "apps.access.rest_errors.status_exception_handler",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gantry",
