@@ -74,8 +74,7 @@ def controller(home: Path) -> Program:
 
 def nodeworker(home: Path) -> Program:
     """This machine's node."""
-    config = str(home / "node" / "config.json")
-    return Program("nodeworker", (sys.executable, "-m", "nodeworker", "--config", config), _environment(home))
+    return Program("nodeworker", (sys.executable, "-m", "nodeworker", str(home)), _environment(home))
 
 
 def _after_broker(program: Program) -> Program:
