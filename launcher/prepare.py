@@ -3,6 +3,7 @@
 Called by `up` and by `run setup` (docker-compose) with nothing of the instance running.
 """
 
+import io
 import ipaddress
 import os
 import sqlite3
@@ -23,6 +24,7 @@ def prepare(home: Path, instance: Instance) -> None:
     use_django(home)
     _migrate(home)
     _first_objects(home, instance)
+    _first_image()
     write_node(home, instance)
 
 
@@ -90,8 +92,19 @@ def _back_up(home: Path) -> None:
 def _first_objects(home: Path, instance: Instance) -> None:
     from django.core.management import call_command
 
-    call_command("bootstrap", verbosity=0)
+    call_command("bootstrap", stdout=io.StringIO())
     write_kubeconfig(home, instance, _admin_token(kubeconfig_token(home)))
+
+
+def _first_image() -> None:
+    """Make `busybox` from Debian's package when there is no image at all, so that the first pod needs no registry."""
+    from django.core.management import call_command
+
+    from apps.images.models import Image
+
+    if not Image.objects.exists():
+        with step("First image: busybox, from Debian's busybox-static"):
+            call_command("make_busybox", stdout=io.StringIO())
 
 
 def _admin_token(present: str) -> str:

@@ -46,7 +46,6 @@ def up(arguments: argparse.Namespace) -> None:
             systemd.install(unit, home)
         with step("Processes started"):
             control.start(home, unit)
-        _first_image()
         _where(home, instance)
 
 
@@ -100,12 +99,6 @@ def _foreground(home: Path) -> None:
         [sys.executable, "-m", "launcher.supervisor", "--home", str(home)],
         supervisor_environment(home),
     )
-
-
-def _first_image() -> None:
-    from django.core.management import call_command
-
-    call_command("make_busybox", verbosity=0)
 
 
 def _asks_for_change(arguments: argparse.Namespace) -> bool:
