@@ -121,11 +121,12 @@ def _from_reference(
 ) -> str | None:
     if "configMapKeyRef" in source:
         asked = source["configMapKeyRef"]
-        return _key("configmap", asked, references.config_maps.get(asked["name"]))
+        text = _key("configmap", asked, references.config_maps.get(asked["name"]))
+        return None if text is None else str(text)
     if "secretKeyRef" in source:
         asked = source["secretKeyRef"]
         found = _key("secret", asked, references.secrets.get(asked["name"]))
-        return found.decode("utf-8", "surrogateescape") if isinstance(found, bytes) else found
+        return None if found is None else bytes(found).decode("utf-8", "surrogateescape")
     if "fieldRef" in source:
         return field_value(pod, str(source["fieldRef"]["fieldPath"]), surroundings)
     if "resourceFieldRef" in source:

@@ -114,8 +114,13 @@ class Memory:
     )  # newest finished attempt that the runtime may have dropped
     crashes: Mapping[str, Crash] = field(default_factory=dict)
     failures: Mapping[str, Failure] = field(default_factory=dict)
-    kills: Mapping[tuple[str, int], Kill] = field(default_factory=dict)
+    kills: Mapping[str, Kill] = field(default_factory=dict)  # by attempt_key
     image_ids: Mapping[str, str] = field(default_factory=dict)  # container -> imageID of its newest attempt
+
+
+def attempt_key(name: str, attempt: int) -> str:
+    """One attempt of a container as a key of a JSON object."""
+    return f"{name}/{attempt}"
 
 
 @dataclass(frozen=True)

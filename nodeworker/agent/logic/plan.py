@@ -22,7 +22,7 @@ from nodeworker.agent.logic.actions import (
     StartContainer,
     StopPod,
 )
-from nodeworker.agent.logic.observed import SANDBOX, ContainerSeen, Object, View
+from nodeworker.agent.logic.observed import SANDBOX, ContainerSeen, Object, View, attempt_key
 
 PULL_FAILURE_SHOWN = 3.0  # so long ErrImagePull stands in the status before it becomes ImagePullBackOff
 KEPT_ATTEMPTS = 2  # the running attempt and the one before it (`kubectl logs --previous`)
@@ -130,7 +130,7 @@ def _decide_alive(seen: ContainerSeen, view: View) -> Decision:
     if seen.phase == "created":
         return Decision(Next.START, attempt=seen.attempt)
     probed = view.probes.get(seen.name)
-    if (seen.name, seen.attempt) in view.memory.kills or (probed is not None and probed.failed):
+    if attempt_key(seen.name, seen.attempt) in view.memory.kills or (probed is not None and probed.failed):
         message = probed.message if probed else ""
         return Decision(Next.KILL, message=message, attempt=seen.attempt)
     return Decision(Next.KEEP, attempt=seen.attempt)
@@ -223,7 +223,7 @@ def _kill(
     name: str, attempt: int, grace: float, view: View, now: float, message: str = ""
 ) -> tuple[list[Action], float | None]:
     """SIGTERM first; SIGKILL once the grace, counted from the SIGTERM, is over."""
-    kill = view.memory.kills.get((name, attempt))
+    kill = view.memory.kills.get(attempt_key(name, attempt))
     if kill is None:
         return [KillContainer(name, attempt, max(grace, 0.0), message)], now + grace if grace > 0 else None
     deadline = min(kill.deadline, kill.at + grace)
@@ -301,7 +301,7 @@ def _alive(view: View) -> list[ContainerSeen]:
 
 
 def _forced(view: View, seen: ContainerSeen) -> bool:
-    kill = view.memory.kills.get((seen.name, seen.attempt))
+    kill = view.memory.kills.get(attempt_key(seen.name, seen.attempt))
     return kill is not None and kill.forced
 
 
