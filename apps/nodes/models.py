@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.nodes.logic.lifecycle import is_ready
 from apps.store.projections import Projection, register
-from nodeworker.wire.quantity import cpu_millis, memory_bytes
+from nodeworker.wire.quantity import cpu_millis, memory_bytes, parse_quantity
 
 
 @register
@@ -50,7 +50,7 @@ class Node(Projection):
             "address": addresses.get("InternalIP", ""),
             "capacity_cpu_millis": cpu_millis(str(capacity.get("cpu") or "0")),
             "capacity_memory_bytes": memory_bytes(str(capacity.get("memory") or "0")),
-            "capacity_pods": int(str(capacity.get("pods") or "0")),
+            "capacity_pods": int(parse_quantity(str(capacity.get("pods") or "0"))),
             "allocatable_cpu_millis": cpu_millis(str(allocatable.get("cpu") or "0")),
             "allocatable_memory_bytes": memory_bytes(str(allocatable.get("memory") or "0")),
             "kernel": (info.get("kernelVersion") or "")[:128],

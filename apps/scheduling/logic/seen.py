@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nodeworker.wire.quantity import cpu_millis, memory_bytes
+from nodeworker.wire.quantity import cpu_millis, memory_bytes, parse_quantity
 
 NOT_READY = "node.kubernetes.io/not-ready"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
@@ -155,7 +155,7 @@ def node_seen(object: Mapping[str, Any]) -> NodeSeen:
     amounts = status.get("allocatable") or status.get("capacity") or {}
     return NodeSeen(
         name=metadata["name"],
-        allocatable=Resources(*_pair(amounts), pods=int(amounts.get("pods", 110))),
+        allocatable=Resources(*_pair(amounts), pods=int(parse_quantity(str(amounts.get("pods", "110"))))),
         labels=metadata.get("labels") or {},
         taints=taints,
         unschedulable=bool(spec.get("unschedulable")),
