@@ -22,13 +22,19 @@ class Query:
     sort: str = ""
     descending: bool = False
     owner: str = ""
+    labels: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     namespaces: frozenset[str] | None = None  # None: all may be seen
 
     def rows(self, view: ListView, rows: Iterable[Row]) -> list[Row]:
         """The rows that match, in order."""
         wanted = parse_filter(self.filter)
-        found = [row for row in rows if self._may_show(row) and wanted.matches(row)]
+        labels = parse_filter(f"-l {self.labels}").selector if self.labels else None
+        found = [
+            row
+            for row in rows
+            if self._may_show(row) and wanted.matches(row) and (labels is None or labels.matches(row.labels))
+        ]
         position = view.column(self.sort or view.sort)
         column = view.columns[position]
         descending = self.descending if self.sort else view.descending
@@ -91,6 +97,7 @@ def query_from(view: ListView, params: Mapping[str, Any], namespaces: frozenset[
         sort=str(params.get("sort") or "").lstrip("-"),
         descending=str(params.get("sort") or "").startswith("-"),
         owner=str(params.get("owner") or ""),
+        labels=str(params.get("labels") or ""),
         facts=facts,
         namespaces=namespaces,
     )

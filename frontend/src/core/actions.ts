@@ -41,7 +41,7 @@ async function run(element: HTMLElement): Promise<void> {
   const busy = element instanceof HTMLFormElement ? element.querySelector<HTMLElement>("[type=submit]") : element;
   busy?.setAttribute("aria-busy", "true");
   try {
-    const body = element instanceof HTMLFormElement ? bodyOf(element) : data.body;
+    const body = element instanceof HTMLFormElement ? bodyOf(element) : data.body?.replace('{now}', new Date().toISOString());
     const answer = await call(data.call ?? "POST", data.url ?? "", body, data.type);
     for (const warning of answer.warnings) toast(warning, "pending");
     element.dispatchEvent(new CustomEvent("gantry:done", { bubbles: true, detail: answer.body }));

@@ -224,7 +224,13 @@ class GantryTable extends HTMLElement {
         </div>
       );
     }
-    return <div ref={(element) => element && this.emptyNode && element.replaceChildren(...[...this.emptyNode.children].map((child) => child.cloneNode(true)))} class="empty" />;
+    return <div ref={(element) => this.fillEmpty(element)} class="empty" />;
+  }
+
+  // The sentence and the next action of an empty list come from the server.
+  private fillEmpty(element: HTMLElement | null): void {
+    if (!element || !this.emptyNode || element.firstChild) return;
+    element.append(...[...this.emptyNode.children].map((child) => child.cloneNode(true)));
   }
 
   private clear(): void {

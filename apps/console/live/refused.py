@@ -1,0 +1,5 @@
+"""Why a live view is not given."""
+
+
+class Refused(Exception):
+    """The view cannot be given; the message is a sentence for the person who asked."""
