@@ -5,6 +5,8 @@ from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import IsAuthenticated
 
+from apps.api import rest_schema  # noqa: F401 - registers itself
+
 # The split view keeps its script in an address of its own: the console's policy allows none inside a page.
 _rest: list[URLPattern | URLResolver] = [
     path("schema", SpectacularAPIView.as_view(permission_classes=[IsAuthenticated]), name="rest-schema"),

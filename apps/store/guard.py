@@ -7,7 +7,7 @@ needs no permission. Rows written around the store would have no revision, and n
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from django.db import models
 
@@ -36,7 +36,10 @@ def _refuse(model: type[models.Model], call: str) -> NoReturn:
     raise OutsideStore(f"{model.__name__}.{call}: store models change only through apps.store.transaction.commit")
 
 
-class GuardedQuerySet(models.QuerySet[Any]):
+M = TypeVar("M", bound=models.Model, covariant=True)
+
+
+class GuardedQuerySet(models.QuerySet[M]):
     """A query set that reads freely and writes only inside the store."""
 
     def update(self, **kwargs: Any) -> int:

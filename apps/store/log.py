@@ -139,7 +139,8 @@ class LogReader:
 
     def _check_rewound(self) -> None:
         """A database restored from a copy starts again below us: forget everything and let subscribers list anew."""
-        if read.current_revision() >= self.revision:
+        newest = read.current_revision()
+        if newest >= self.revision:
             return
         with self._lock:
             self._ring.clear()
@@ -147,6 +148,10 @@ class LogReader:
             self._evicted.clear()
             self._bytes, self._floor = 0, None
         logger.warning("the log is older than before: was the database restored?")
+        everybody = self._everybody()
+        for subscription in everybody:
+            subscription.rewind(newest)
+        wake(everybody)
 
     def _keep_change(self, change: Change) -> None:
         self._ring.append(change)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
 
 from apps.store import pool, read
-from apps.store.errors import Behind
+from apps.store.errors import Behind, Compacted
 from apps.store.rows import Change
 
 BATCH = 500
@@ -48,6 +48,7 @@ class Subscription:
         self._pending: deque[Change] = deque()
         self._reached = from_revision  # through here taken from ring or database
         self._handed_out = from_revision
+        self._rewound_to: int | None = None
         self._event = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_event = asyncio.Event()
@@ -133,6 +134,8 @@ class Subscription:
 
     def _take(self) -> bool:
         """Take what follows from the ring; False when the ring no longer (or not yet) has it."""
+        if self._rewound_to is not None:
+            raise Compacted(self._reached, self._rewound_to)
         if self._longest_lag is not None and self._ring.revision - self._reached > self._longest_lag:
             raise Behind(self._reached, self._ring.revision)
         taken = self._ring.take(self._reached, self._kinds)
@@ -145,6 +148,10 @@ class Subscription:
     def _read_page(self) -> None:
         changes, self._reached = read.changes_after(self._reached, self._kinds, BATCH)
         self._pending.extend(changes)
+
+    def rewind(self, newest: int) -> None:
+        """The log now ends at `newest`, before what this subscriber has seen: it must list anew."""
+        self._rewound_to = newest
 
     def notify(self) -> asyncio.AbstractEventLoop | None:
         """Wake a waiting thread; return the loop that must set the other event, if there is one."""

@@ -1,0 +1,3 @@
+"""Fixtures that the tests of every package may use; see `apps.store.testing`."""
+
+pytest_plugins = ["apps.store.testing"]
