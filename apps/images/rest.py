@@ -27,6 +27,7 @@ from apps.images.progress import Report
 from apps.images.pull import pull
 from apps.images.resolve import describe, resolve
 from apps.images.streams import NDJSON, lines, pieces
+from apps.kinds.status import status_object
 from nodeworker.wire.reference import parse_reference
 
 _RANGE = re.compile(r"bytes=(\d{1,15})-(\d{0,15})")
@@ -37,23 +38,20 @@ class ImageView(APIView):
     """What all views here share: the resource they guard, and ImageError as an answer."""
 
     resource = "images"
+    subresource = ""
 
     def handle_exception(self, exc: Exception) -> Response:
         """Turn an ImageError into its sentence; everything else is the base's."""
         if isinstance(exc, ImageError):
-            body = {"message": exc.message, "reason": exc.reason, "error": exc.message}
-            return self._negotiated(Response(body, status=exc.status))
+            status = status_object(exc.status, exc.reason, exc.message)
+            response = Response(status, status=exc.status)
+            response.exception = True
+            return response
         return super().handle_exception(exc)
-
-    def _negotiated(self, response: Response) -> Response:
-        response.exception = True
-        return response
 
 
 class ImagesView(ImageView):
     """The images here: list them, remove one."""
-
-    verbs = {"GET": "list", "DELETE": "delete"}
 
     @extend_schema(responses=OpenApiTypes.OBJECT, summary="List the images")
     def get(self, request: Request) -> Response:
@@ -73,8 +71,6 @@ class ImagesView(ImageView):
 class ResolveView(ImageView):
     """What a name means here, with everything that a node needs to unpack it."""
 
-    verbs = {"GET": "get"}
-
     @extend_schema(
         parameters=[_REFERENCE, OpenApiParameter("policy", str, enum=["IfNotPresent", "Always", "Never"])],
         responses=OpenApiTypes.OBJECT,
@@ -87,7 +83,7 @@ class ResolveView(ImageView):
 class PullView(ImageView):
     """Pull an image from a registry."""
 
-    verbs = {"POST": "pull"}
+    subresource = "pull"
     parser_classes = [JSONParser]
 
     @extend_schema(
@@ -133,7 +129,7 @@ class ImportView(ImageView):
     arrived.
     """
 
-    verbs = {"POST": "import"}
+    subresource = "import"
     parser_classes = [_AnyBody]
     content_negotiation_class = _AnyAnswer
 
@@ -151,7 +147,7 @@ class ImportView(ImageView):
 class BlobView(ImageView):
     """The bytes of a manifest, a configuration or a layer, whole or from a place on."""
 
-    verbs = {"GET": "get"}
+    resource = "blobs"
     content_negotiation_class = _AnyAnswer
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}, summary="Read a blob")

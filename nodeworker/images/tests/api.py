@@ -97,7 +97,8 @@ class StubApi:
 
     def _described(self, name: str, image: Image) -> dict[str, object]:
         layers = [
-            {"digest": sha(layer), "diff_id": sha(layer), "size": len(layer), "media_type": ""} for layer in image.layers
+            {"digest": sha(layer), "diff_id": sha(layer), "size": len(layer), "media_type": ""}
+            for layer in image.layers
         ]
         config = {"config": {"Cmd": ["sh"]}}
         return {

@@ -1,6 +1,7 @@
 """The node's images: policies, one unpacking for many who ask, what survives a crash, what is collected."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -270,7 +271,7 @@ def test_kill_9_leaves_no_half_layer(tmp_path: Path, milliseconds: int) -> None:
         assert len(list(path.iterdir())) == 3000
 
 
-@pytest.mark.skipif(not os.access("/sbin/mount", os.X_OK), reason="needs mount")
+@pytest.mark.skipif(shutil.which("mount") is None, reason="needs mount")
 def test_a_full_disk_is_a_sentence_and_the_next_try_succeeds(tmp_path: Path, api: StubApi) -> None:
     api.add(WEB, tar(file("big", "x" * (6 << 20))))
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)], check=False)
