@@ -57,6 +57,11 @@ def to_message(error: BaseException) -> dict[str, Any]:
     return {"error": str(error) or type(error).__name__, "type": kind}
 
 
+def is_error(message: dict[str, Any]) -> bool:
+    """True for what `to_message` made (a container's state has an "error" of its own, but no "type")."""
+    return "type" in message
+
+
 def from_message(message: dict[str, Any]) -> ContainerRuntimeError:
     """The exception that `to_message` described."""
     if message.get("type") == "StartError":

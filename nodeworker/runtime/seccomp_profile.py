@@ -1,9 +1,11 @@
 """The default seccomp profile, in the terms of an OCI config.json: Docker's list with what it teaches.
 
-Everything that is not named fails with EPERM. New namespaces need CAP_SYS_ADMIN (`clone` by its flags, `clone3` answers
-ENOSYS because its flags are out of a filter's sight, so that libc falls back to `clone`); sockets of the kernel's crypto
-interface (AF_ALG) and of virtual machine hosts (AF_VSOCK) are refused; `socketcall` (32 bits) hides the family from a
-filter and answers ENOSYS, so that libc falls back to `socket`. io_uring, userfaultfd and keyrings are not named at all.
+Everything that is not named fails with EPERM. New namespaces need CAP_SYS_ADMIN (`clone` by its flags; `clone3` answers
+ENOSYS because its flags are out of a filter's sight, so that libc falls back to `clone`). Sockets of the kernel's
+crypto interface (AF_ALG) and of virtual machine hosts (AF_VSOCK) are refused; `socketcall` (32 bits) hides the family
+from a filter and answers ENOSYS, so that libc falls back to `socket`. The families above are named one by one: the
+kernel looks at 32 bits of the family and a filter at 64, so that "greater than 40" would let 2^32 + 38 through.
+io_uring, userfaultfd and keyrings are not named at all.
 """
 
 from __future__ import annotations
@@ -69,7 +71,8 @@ _BY_CAPABILITY = {
     "CAP_PERFMON": "perf_event_open",
 }
 _NAMESPACE_FLAGS = 0x7E020000  # every CLONE_NEW* of clone(2)
-_AF_ALG, _AF_VSOCK = 38, 40
+_AF_ALG = 38
+_LATER_FAMILIES = (39, 41, 42, 43, 44, 45)  # NFC, KCM, QIPCRTR, SMC, XDP, MCTP; not 40, VSOCK
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
 
@@ -97,8 +100,7 @@ def _profile(capabilities: frozenset[str]) -> dict[str, Any]:
     rules += [_allow_when("personality", 0, value, "SCMP_CMP_EQ") for value in _PERSONALITIES]
     rules += [
         _allow_when("socket", 0, _AF_ALG, "SCMP_CMP_LT"),
-        _allow_when("socket", 0, _AF_ALG + 1, "SCMP_CMP_EQ"),
-        _allow_when("socket", 0, _AF_VSOCK, "SCMP_CMP_GT"),
+        *(_allow_when("socket", 0, family, "SCMP_CMP_EQ") for family in _LATER_FAMILIES),
         {"names": ["socketcall"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
     ]
     return {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": rules}
