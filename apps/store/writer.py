@@ -66,17 +66,24 @@ class Writer:
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
         self._hints = Sender()
         self._committing = False
+        self._gate, self._closed = threading.Lock(), False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     def submit(self, pending: Pending) -> None:
         if threading.current_thread() is self._thread:
             raise StoreError("commit() inside a work: use the work's own transaction")
-        self._queue.put(pending)
+        with self._gate:
+            if self._closed:
+                # Behind the end mark nobody would ever take it, and its caller would wait for ever.
+                raise StoreError("the store of this process has been closed")
+            self._queue.put(pending)
 
     def close(self) -> None:
         """Finish what waits and end the thread."""
-        self._queue.put(None)
+        with self._gate:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
         self._hints.close()
 
