@@ -1,4 +1,4 @@
-"""What the tests of the controllers over a real store share: objects as people post them, and a cluster stepped by hand."""
+"""What the tests over a real store share: objects as people post them, and a cluster stepped by hand."""
 
 from typing import Any
 
@@ -27,7 +27,10 @@ TIMES = {"lastHeartbeatTime": "2099-01-01T00:00:00Z", "lastTransitionTime": "202
 
 def template(image: str = "busybox:1", **container: Any) -> dict[str, Any]:
     """Return a pod template with one container."""
-    return {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": image, **container}]}}
+    return {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "c", "image": image, **container}]},
+    }
 
 
 def post_deployment(replicas: int = 3, image: str = "busybox:1", name: str = "web", **spec: Any) -> None:
