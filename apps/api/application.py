@@ -62,7 +62,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         refusal = _refusal(error)
         if answer.started:
             # The status line is out: breaking the connection off is all that tells the client.
-            raise
+            LOGGER.info("%s broken off: %r", request.path, error)
+            return
         if refusal is not None:
             await send_status(request, answer, refusal.status)
 

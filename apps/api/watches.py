@@ -45,8 +45,10 @@ async def watch(request: Request, send: Send, route: Route, options: ListOptions
         pump = asyncio.create_task(_pump(request, send, route, options, wanted))
         timeout = options.timeout if options.timeout else random.randint(1800, 3600)
         await first_of(pump, ended, request.receive, timeout)
-    if not pump.cancelled() and pump.exception() is None:
-        await end_stream(send)
+    if not pump.cancelled():
+        # A consumer that does not read, or a broken store: only breaking off tells the client that this was no end.
+        pump.result()
+    await end_stream(send)
 
 
 async def _pump(request: Request, send: Send, route: Route, options: ListOptions, wanted: Wanted) -> None:

@@ -67,7 +67,7 @@ def client_context(pki: Path) -> ssl.SSLContext:
 
 
 class _Clients:
-    """One HTTP client an event loop, so that its connections are reused and die with it."""
+    """One HTTP client an event loop, so that its connections die with it."""
 
     def __init__(self) -> None:
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[httpx2.AsyncClient, ssl.SSLContext]] = (
@@ -80,7 +80,11 @@ class _Clients:
             context = client_context(Path(settings.GANTRY_HOME) / "pki")
             # A followed log may be silent for hours; only connecting has a limit.
             timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
-            client = httpx2.AsyncClient(verify=context, timeout=timeout, follow_redirects=False, trust_env=False)
+            # No connection is kept: one that was opened to a node must not be reused for another at its address.
+            limits = httpx2.Limits(max_keepalive_connections=0)
+            client = httpx2.AsyncClient(
+                verify=context, timeout=timeout, limits=limits, follow_redirects=False, trust_env=False
+            )
             self._by_loop[loop] = (client, context)
         return self._by_loop[loop]
 
