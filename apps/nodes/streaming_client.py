@@ -21,6 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from apps.kinds.status import ApiError, BadRequest, NotFound, Unavailable
+from nodeworker.wire.instance import Instance
 
 # Its INFO lines tell every request.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
@@ -47,14 +48,28 @@ class Endpoint:
 
 
 def endpoint_of(node: dict[str, Any]) -> Endpoint:
-    """Read the endpoint from a Node object."""
+    """Read the endpoint from a Node object; this machine's own node is met where it listens, which is loopback."""
     name, status = node["metadata"]["name"], node.get("status", {})
+    own = _own_endpoint(name)
+    if own is not None:
+        return own
     port = status.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port")
     addresses = {entry.get("type"): entry.get("address") for entry in reversed(status.get("addresses", []))}
     address = addresses.get("InternalIP")
     if not port or not address:
         raise Unavailable(f'node "{name}" has not told yet where its streaming endpoint listens')
     return Endpoint(name, str(address), int(port))
+
+
+def _own_endpoint(name: str) -> Endpoint | None:
+    try:
+        instance = Instance.load(Path(settings.GANTRY_HOME))
+    except FileNotFoundError:
+        return None
+    if instance.node_name != name:
+        return None
+    host, _, port = instance.stream_listen.rpartition(":")
+    return Endpoint(name, host.strip("[]"), int(port))
 
 
 def client_context(pki: Path) -> ssl.SSLContext:

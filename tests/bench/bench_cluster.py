@@ -100,7 +100,7 @@ def pod_starts(cluster: Cluster, rounds: int) -> tuple[list[float], list[float]]
         api.call("DELETE", f"{PODS}/{name}")
         if docker:
             theirs.append(docker.create_and_start())
-    eventually(lambda: not api.call("GET", PODS)["items"], "the pods are gone", 60)
+    _await_gone(api, "bench-")
     return ours, theirs
 
 
@@ -114,8 +114,15 @@ def many_pods(cluster: Cluster, count: int) -> float:
     last = max(times.seen.get(timeout=120)[1] for _ in range(count))
     for number in range(count):
         api.call("DELETE", f"{PODS}/many-{number}")
-    eventually(lambda: not api.call("GET", PODS)["items"], "the pods are gone", 90)
+    _await_gone(api, "many-")
     return last - started
+
+
+def _await_gone(api: Api, prefix: str) -> None:
+    def gone() -> bool:
+        return not any(pod["metadata"]["name"].startswith(prefix) for pod in api.call("GET", PODS)["items"])
+
+    eventually(gone, f"no pod {prefix}* is left", 90)
 
 
 def changes_to_watch(cluster: Cluster, rounds: int) -> list[float]:
