@@ -88,6 +88,7 @@ def _run(
     else:
         for stream, descriptor in enumerate(streams):
             os.dup2(descriptor, stream)
+    close_all_but({0, 1, 2, shim.fileno(), master})
 
     # 5. No more than the container itself has; then the command.
     processes.assume(process, user)

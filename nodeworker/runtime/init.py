@@ -134,6 +134,7 @@ def _run(
     else:
         for stream, descriptor in enumerate(streams):
             os.dup2(descriptor, stream)
+    close_all_but({0, 1, 2, shim.fileno(), master})  # before the working directory: /proc/self/fd/N leads nowhere
     processes.assume(process, user)
     # The change of user has cleared an earlier setting. Without its shim a container has no one to reap it.
     prctl.set_parent_death_signal(signal.SIGKILL)
@@ -155,7 +156,7 @@ def _run(
 def close_all_but(kept: set[int]) -> None:
     """Close every other descriptor. (An empty range must not reach os.closerange: it would close everything.)"""
     previous = -1
-    for descriptor in sorted(kept):
+    for descriptor in sorted(kept - {-1}):
         if descriptor > previous + 1:
             os.closerange(previous + 1, descriptor)
         previous = descriptor

@@ -215,6 +215,7 @@ def execute(process: Process, user: User, path: str) -> NoReturn:
     """Steps 6 and 7. Comes back only as StartError."""
     environment = {"HOME": user.home, **process.environment}
     environment.setdefault("PATH", DEFAULT_PATH)
+    environment.setdefault("HOSTNAME", os.uname().nodename)
     if process.terminal:
         environment.setdefault("TERM", "xterm")
     syscall("close_range", 3, 0x7FFFFFFF, 4, about="CLOSE_RANGE_CLOEXEC")
