@@ -141,8 +141,11 @@ def _type_below(schema: Type | None, field: Field | None) -> Type | None:
 
 def _merge_list(field: Field, original: Sequence[Any], patch: Sequence[Any], order: Any) -> list[Any]:
     if not field.merge_key:
-        merged = [*original, *(item for item in patch if item not in original)]
-        return _in_order(list(dict.fromkeys(merged)), original, order or patch, _identity)
+        added: list[Any] = []
+        for item in patch:
+            if item not in original and item not in added:
+                added.append(item)
+        return _in_order([*original, *added], original, order or list(patch), _identity)
     item_type = field.type.item if isinstance(field.type, List) else None
     merge_key = field.merge_key
     plain, deleted, replace = _sort_directives(patch, merge_key)
@@ -196,10 +199,11 @@ def _in_order(merged: Sequence[Any], original: Sequence[Any], order: Any, key_of
     others = [item for item in merged if key_of(item) not in wanted]
     result: list[Any] = []
     while named and others:
-        first, second = key_of(named[0]), key_of(others[0])
-        first_goes = first in before and (second not in before or before.index(first) < before.index(second))
-        result.append((named if first_goes else others).pop(0))
-    return result + named + others
+        new, old = key_of(named[0]), key_of(others[0])
+        # What the patch adds comes first, as Kubernetes has it.
+        old_goes = new in before and before.index(old) < before.index(new)
+        result.append((others if old_goes else named).pop(0))
+    return result + others + named
 
 
 def _identity(item: Any) -> Any:

@@ -269,6 +269,7 @@ class Struct(Type):
             walk.wrong_type(path or (None, "object"), value, "an object")
             return {}
         result: dict[str, Any] = {}
+        wrong: set[str] = set()  # fields with a problem already; the values there are stand-ins
         plain = self._plain
         for name, item in value.items():
             if item is None:  # null is absent, as Go decodes it
@@ -278,11 +279,14 @@ class Struct(Type):
             if plain.get(name) is type(item):
                 result[name] = item
             elif (field := self.fields.get(name)) is not None:
+                before = len(walk.problems)
                 result[name] = self._clean_field(field, item, (path, name), walk)
+                if len(walk.problems) != before:
+                    wrong.add(name)
             else:
                 walk.unknown.append((path_text((path, name)), self._advice(name)))
         for name in self._required:
-            if result.get(name) in (None, "", [], {}) and value.get(name) in (None, "", [], {}):
+            if result.get(name) in (None, "", [], {}) and name not in wrong:
                 self._tell_required(name, (path, name), walk)
         for name, default in self._defaults:
             if result.get(name, "") == "":
