@@ -85,7 +85,7 @@ def ensure_frontend() -> None:
         return
     had_modules = (FRONTEND / "node_modules").exists()
     with step("Front end (npm ci, vite build)"), _node() as node:
-        npm = [*node, "--no-audit", "--no-fund", "--no-update-notifier", "--silent"]
+        npm = [*node, "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
         _run([*npm, "ci"], cwd=FRONTEND)
         _run([*npm, "run", "build"], cwd=FRONTEND)
     if not had_modules:
