@@ -31,6 +31,10 @@ def broker_url(url: str) -> str:
     return f"redis+socket://{url.removeprefix('unix://')}" if url.startswith("unix://") else url
 
 
+def _queue(name: str) -> Queue:
+    return Queue(name, Exchange(name), routing_key=name, durable=False)  # type: ignore[no-untyped-call]
+
+
 app = Celery("gantry", set_as_current=True)
 app.conf.update(
     include=["apps.workloads.tasks"],
@@ -45,7 +49,7 @@ app.conf.update(
         "retry_on_timeout": False,
         "max_retries": 0,
     },
-    task_queues=[Queue(name, Exchange(name), routing_key=name, durable=False) for name in (CONTROLLERS, SCHEDULER)],
+    task_queues=[_queue(name) for name in (CONTROLLERS, SCHEDULER)],
     task_default_queue=CONTROLLERS,
     task_default_delivery_mode="transient",
     task_serializer="json",

@@ -15,6 +15,7 @@ _rest: list[URLPattern | URLResolver] = [
         SpectacularSwaggerSplitView.as_view(url_name="rest-schema", permission_classes=[IsAuthenticated]),
         name="rest-docs",
     ),
+    path("", include("apps.events.urls")),
     path("", include("apps.images.urls")),
     path("", include("apps.workloads.rest_urls")),
 ]

@@ -35,7 +35,7 @@ def _taken(uid: str) -> Taken:
     addresses = others.exclude(cluster_ip=None).values_list("cluster_ip", flat=True)
     # Ports of services that are gone count as free; their rows go when the port is given out again.
     ports = NodePort.objects.filter(service_uid__in=others.values("uid")).values_list("port", flat=True)
-    return Taken(frozenset(addresses), frozenset(ports))
+    return Taken(frozenset(filter(None, addresses)), frozenset(ports))
 
 
 def _hold_ports(uid: str, ports: list[int]) -> None:

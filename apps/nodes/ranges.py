@@ -25,7 +25,7 @@ def fill_node(transaction: Transaction, node: Object, before: Object | None) -> 
     if asked and asked in taken:
         problem = Problem("spec.podCIDR", "Invalid", "another node has this range", asked)
         raise Invalid(by_kind("Node").qualified, node["metadata"]["name"], [problem])
-    chosen = asked or next_range(instance().pod_cidr, list(taken))
+    chosen = asked or next_range(instance().pod_cidr, [held for held in taken if held])
     if chosen is None:
         # The pods' range is used up: the node registers, and stays without pods until another leaves.
         return node

@@ -51,14 +51,14 @@ LOOKS: dict[str, Look] = {
 }
 
 
-@shared_task(name=RECONCILE, ignore_result=True)
+@shared_task(name=RECONCILE, ignore_result=True)  # type: ignore[untyped-decorator]
 def reconcile(kind: str, key: str, node: str = "", expires: float = 0.0) -> None:
     """Look at one key of a controller."""
     if kind in LOOKS and not (expires and time.time() > expires):
         run(Key(kind, key))
 
 
-@shared_task(name=SCHEDULE, ignore_result=True)
+@shared_task(name=SCHEDULE, ignore_result=True)  # type: ignore[untyped-decorator]
 def schedule(kind: str, key: str, node: str = "", expires: float = 0.0) -> None:
     """Find a node for one pod, and for those that wait with it."""
     if kind == "Pod" and not (expires and time.time() > expires):

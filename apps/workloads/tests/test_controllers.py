@@ -1,6 +1,7 @@
 """The controllers over a real store."""
 
 import pytest
+import time_machine
 
 from apps.events import record
 from apps.events.testing import events_written  # noqa: F401
@@ -294,19 +295,16 @@ def silence(name):
         return {**node, "status": {**node["status"], "conditions": [{**condition, **times}]}}
 
     transaction.modify("Node", "", name, change, ALICE, subresource="status")
-    # The registration is the last sign now; the tests' clock stands far after it.
-    import time_machine
-
-    traveller = time_machine.travel("2026-12-31T00:00:00Z", tick=True)
-    traveller.start()
-    _travellers.append(traveller)
+    # The registration is the last sign now; the controllers' clock stands far after it.
+    _clock.append(time_machine.travel("2026-12-31T00:00:00Z", tick=True))
+    _clock[-1].start()
 
 
-_travellers = []
+_clock: list[time_machine.travel] = []
 
 
 @pytest.fixture(autouse=True)
 def _come_home(store):  # noqa: F811
     yield
-    while _travellers:
-        _travellers.pop().stop()
+    while _clock:
+        _clock.pop().stop()
