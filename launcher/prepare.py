@@ -66,7 +66,7 @@ def _migrate(home: Path) -> None:
     executor = MigrationExecutor(connection)
     if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
         return
-    if connection.vendor == "sqlite":
+    if connection.vendor == "sqlite" and executor.loader.applied_migrations:
         _back_up(home)
     with step("Database migrated"):
         call_command("migrate", interactive=False, verbosity=0)
