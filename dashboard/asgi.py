@@ -18,6 +18,7 @@ from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 
 from apps.api.application import application as kubernetes_application  # noqa: E402
 from apps.api.asgi import Receive, Scope, Send  # noqa: E402
+from apps.images import upload  # noqa: E402
 
 KUBERNETES_ROOTS = frozenset({"api", "apis", "openapi", "version", "livez", "readyz", "healthz"})
 
@@ -33,6 +34,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     root = path.split("/", 2)[1] if path.startswith("/") else ""
     if root in KUBERNETES_ROOTS:
         await kubernetes_application(scope, receive, send)
+    elif scope["type"] == "http" and path == upload.PATH and scope["method"] == "POST":
+        await upload.application(scope, receive, send)  # Django would store gigabytes before it looked at them
     elif scope["type"] == "http":
         await _django(scope, receive, send)
     elif root == "ws":

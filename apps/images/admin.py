@@ -31,7 +31,7 @@ class ReadOnly:
         return bool(request.user.is_active and request.user.is_staff)
 
 
-class NameInline(ReadOnly, TabularInline):
+class NameInline(ReadOnly, TabularInline):  # type: ignore[misc]
     """The names that point to an image."""
 
     model = ImageName
@@ -39,7 +39,7 @@ class NameInline(ReadOnly, TabularInline):
     readonly_fields = fields
 
 
-class LayerInline(ReadOnly, TabularInline):
+class LayerInline(ReadOnly, TabularInline):  # type: ignore[misc]
     """An image's layers, the lowest first."""
 
     model = ImageLayer
@@ -47,7 +47,7 @@ class LayerInline(ReadOnly, TabularInline):
     readonly_fields = fields
 
 
-class NodeInline(ReadOnly, TabularInline):
+class NodeInline(ReadOnly, TabularInline):  # type: ignore[misc]
     """The nodes that have an image unpacked."""
 
     model = NodeImage
@@ -56,7 +56,7 @@ class NodeInline(ReadOnly, TabularInline):
 
 
 @admin.register(Image)
-class ImageAdmin(ReadOnly, ModelAdmin):
+class ImageAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     """Images with their names, layers and nodes."""
 
     list_display = ("__str__", "shown_size", "architecture", "source", "created", "recorded")
@@ -76,7 +76,7 @@ class ImageAdmin(ReadOnly, ModelAdmin):
 
 
 @admin.register(Layer)
-class LayerAdmin(ReadOnly, ModelAdmin):
+class LayerAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     """Layers, each stored once however many images share it."""
 
     list_display = ("digest", "diff_id", "shown_size", "media_type")

@@ -34,7 +34,6 @@ from nodeworker.wire.reference import Reference
 
 _PARALLEL = 3
 _ATTEMPTS = 5
-_CHUNK = 1 << 20
 _REPORT_SECONDS = 0.2
 # A connection that brings less than this in this time has died or wants to hold us.
 _SLOWEST_BYTES, _SLOWEST_SECONDS = 16 << 10, 60.0
@@ -138,7 +137,7 @@ def _continue(registry: Registry, blob: Descriptor, writer: BlobWriter, report: 
         elif writer.size and not str(response.headers.get("content-range", "")).startswith(f"bytes {writer.size}-"):
             raise InvalidImage(f"the registry {registry.host} continued the layer {blob.digest} at the wrong place")
         reported, watched, mark = 0.0, time.monotonic(), writer.size
-        for piece in response.iter_raw(_CHUNK):
+        for piece in response.iter_raw():  # as it comes: what a chunker holds back would be lost when it breaks off
             if writer.size + len(piece) > blob.size:
                 raise InvalidImage(f"the blob {blob.digest} is longer than the {blob.size} bytes announced")
             writer.write(piece)

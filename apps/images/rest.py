@@ -158,10 +158,11 @@ class BlobView(ImageView):
         if request.headers.get("If-None-Match") == etag:
             file.close()
             return HttpResponseNotModified(headers={"ETag": etag})
-        start, end = _range(request.headers.get("Range", ""), size)
-        if start >= size > 0:
+        wanted = _range(request.headers.get("Range", ""), size)
+        if wanted is None:
             file.close()
             return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+        start, end = wanted
         response = StreamingHttpResponse(pieces(file, start, end), content_type="application/octet-stream")
         response.headers["Content-Length"] = str(end - start)
         response.headers["ETag"] = etag
@@ -200,11 +201,14 @@ def _reference(request: Request) -> str:
     return str(reference)
 
 
-def _range(header: str, size: int) -> tuple[int, int]:
+def _range(header: str, size: int) -> tuple[int, int] | None:
+    """Return the bytes that a Range header asks for, all without one; None when they lie beyond the end."""
     match = _RANGE.fullmatch(header.strip())
     if match is None:
         return 0, size
     start, last = int(match[1]), int(match[2]) if match[2] else size - 1
+    if start >= size:
+        return None
     return (start, min(last + 1, size)) if start <= last else (0, size)
 
 

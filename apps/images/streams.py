@@ -35,7 +35,7 @@ class Lines:
 
     def _run(self) -> None:
         try:
-            last = {"done": self._work(self._report)}
+            last: dict[str, Any] = {"done": self._work(self._report)}
         except ImageError as error:
             self.error = error
             last = {"error": error.message, "reason": error.reason}

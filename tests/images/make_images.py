@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,8 @@ BASE = ("base-files", "base-passwd", "bash", "coreutils", "dash", "findutils", "
 NGINX = ("nginx",)
 # What packages ask for only to be installed, which does not happen here.
 _NOT_NEEDED = frozenset(
-    ["awk", "cdebconf", "debconf", "debconf-2.0", "dpkg", "gcc-12-base", "init-system-helpers", "install-info", "iproute2", "lsb-base", "mawk", "perl", "perl-base", "usr-is-merged", "usrmerge"]
+    {"awk", "cdebconf", "debconf", "debconf-2.0", "dpkg", "gcc-12-base", "init-system-helpers", "install-info"}
+    | {"iproute2", "lsb-base", "mawk", "perl", "perl-base", "usr-is-merged", "usrmerge"}
 )
 _NOT_WANTED = re.compile(
     r"usr/share/(doc|man|info|locale|lintian|bug|menu)/.|usr/lib/[^/]+/gconv/.|usr/share/zoneinfo/."
@@ -238,7 +239,7 @@ def _page_files(tag: str) -> dict[str, bytes | str | int]:
     return folders | {"usr/share/nginx/html": 0o755, "usr/share/nginx/html/index.html": page.encode()}
 
 
-def _archive(path: Path, tag: str, layers: list[Layer], config: dict[str, object]) -> None:
+def _archive(path: Path, tag: str, layers: list[Layer], config: Mapping[str, object]) -> None:
     """Write an archive as docker save does."""
     machine = subprocess.run(
         ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True
@@ -248,7 +249,7 @@ def _archive(path: Path, tag: str, layers: list[Layer], config: dict[str, object
             "architecture": machine,
             "os": "linux",
             "created": "2026-01-01T00:00:00Z",
-            "config": {"Env": [f"PATH={_PATH}"], "WorkingDir": "/"} | config,
+            "config": {"Env": [f"PATH={_PATH}"], "WorkingDir": "/", **config},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.digest}" for layer in layers]},
             "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "packages of Debian"} for _ in layers],
         }

@@ -1,4 +1,4 @@
-"""Imports: what honest tools write is read, and a sentence names what is wrong with the rest; nothing is left behind."""
+"""Imports: what honest tools write is read; a sentence names what is wrong with the rest, and nothing is left."""
 
 import errno
 import gzip
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from apps.images import archives, blobs
+from apps.images import archives
 from apps.images.archives import import_archive
 from apps.images.blobs import BlobStore
 from apps.images.catalog import collect
@@ -203,7 +203,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(store: BlobStore, monkeypa
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(blobs.os, "fsync", full)
+    monkeypatch.setattr("apps.images.blobs.os.fsync", full)
     with pytest.raises(NoSpace, match=r"is full .*: free some space"):
         load(store, docker_archive(ONE))
     assert list((store.root / "incoming").iterdir()) == []

@@ -5,16 +5,16 @@ import io
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nodeworker.images.unpack import unpack
-from nodeworker.wire.tar import TarError  # noqa: F401
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="unpacking makes devices and owners: it needs root")
 
 
-def member(name: str, kind: bytes = tarfile.REGTYPE, *, link: str = "", **more: object) -> tarfile.TarInfo:
+def member(name: str, kind: bytes = tarfile.REGTYPE, *, link: str = "", **more: Any) -> tarfile.TarInfo:
     """A member; `more` sets mode, uid, pax_headers ..."""
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, link
@@ -24,13 +24,13 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, *, link: str = "", **more: 
     return info
 
 
-def file(name: str, text: str = "x", **more: object) -> tuple[tarfile.TarInfo, bytes]:
+def file(name: str, text: str = "x", **more: Any) -> tuple[tarfile.TarInfo, bytes]:
     info = member(name, **more)
     info.size = len(text)
     return info, text.encode()
 
 
-def directory(name: str, **more: object) -> tarfile.TarInfo:
+def directory(name: str, **more: Any) -> tarfile.TarInfo:
     return member(name, tarfile.DIRTYPE, **more)
 
 
@@ -42,7 +42,10 @@ def hard_link(name: str, target: str) -> tarfile.TarInfo:
     return member(name, tarfile.LNKTYPE, link=target)
 
 
-def tar(*members: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]) -> bytes:
+Member = tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]
+
+
+def tar(*members: Member) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for each in members:

@@ -11,6 +11,7 @@ import pytest
 import zstandard
 
 from nodeworker.images.tests.layers import (
+    Member,
     directory,
     file,
     hard_link,
@@ -102,7 +103,7 @@ def test_long_names_and_names_of_any_bytes_are_kept(tmp_path: Path) -> None:
     strange = b"\xff\x1b[31m\n".decode("utf-8", "surrogateescape")
     root = unpacked(tmp_path, tar(file(long), file(strange)))
     assert (root / long).exists()
-    assert b"\xff\x1b[31m\n" in os.listdir(os.fsencode(root))
+    assert (root / strange).exists()
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "./../x", "a/..", ".."])
@@ -177,7 +178,8 @@ def test_a_whiteout_spares_a_file_of_its_own_layer(tmp_path: Path, order: int) -
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_directory_that_is_removed_and_made_anew_is_opaque(tmp_path: Path, order: int) -> None:
-    root = unpacked(tmp_path, tar(*[file(".wh.d", ""), directory("d/")][::order], file("d/new")))
+    both: list[Member] = [file(".wh.d", ""), directory("d/")]
+    root = unpacked(tmp_path, tar(*both[::order], file("d/new")))
     assert opaque(root / "d") and (root / "d/new").exists()
 
 
