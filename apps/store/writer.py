@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apps.store.errors import CommitFailed, StoreError, StoreUnavailable
@@ -117,7 +117,7 @@ class Writer:
             except (DatabaseError, InterfaceError, _BrokenError) as error:
                 cause = error.__cause__ if isinstance(error, _BrokenError) and error.__cause__ else error
                 # After COMMIT was sent nobody knows whether it counted: only before it is a second try safe.
-                again = wait is not None and not self._committing and _connection_lost()
+                again = wait is not None and not self._committing and _may_heal(cause)
                 connections["default"].close()
                 if not again:
                     self._fail(group, cause)
@@ -197,11 +197,10 @@ def _transaction_lost(connection: BaseDatabaseWrapper) -> bool:
     return bool(raw.closed)
 
 
-def _connection_lost() -> bool:
-    connection = connections["default"]
-    if connection.vendor == "sqlite":
-        return False  # a file is never disconnected: locked and full do not heal by connecting again
-    return connection.connection is None or not connection.is_usable()
+def _may_heal(cause: BaseException) -> bool:
+    """Say whether a new connection may help. A file is never disconnected: locked and full do not heal by it."""
+    # The driver may still call a connection usable that the server has just ended, so it is not asked.
+    return connections["default"].vendor != "sqlite" and isinstance(cause, (OperationalError, InterfaceError))
 
 
 def _tell(group: list[Pending]) -> None:

@@ -5,6 +5,8 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("GANTRY_HOME", tempfile.mkdtemp(prefix="gantry-test-"))
+if os.environ.get("GANTRY_TEST_DATABASE_URL"):  # the same tests on PostgreSQL
+    os.environ["GANTRY_DATABASE_URL"] = os.environ["GANTRY_TEST_DATABASE_URL"]
 
 from dashboard.settings.base import *  # noqa: F403
 from dashboard.settings.base import DATABASES, GANTRY_HOME

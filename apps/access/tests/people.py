@@ -1,11 +1,17 @@
 """People of the tests: alice may do everything, bob edits one namespace, vera looks, charlie may nothing."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import connection
 
 from apps.access import authorize, identity
 from apps.access.identity import Identity
 from apps.access.models import RoleGrant, User
 from apps.access.tokens import make_token
+from apps.store import pool
+
+T = TypeVar("T")
 
 
 def person(name: str, role: str = "", namespace: str = "", **options: Any) -> User:
@@ -16,6 +22,18 @@ def person(name: str, role: str = "", namespace: str = "", **options: Any) -> Us
     authorize.forget()
     identity.forget()
     return user
+
+
+async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Run something with the ORM from an event loop, in a thread that leaves no connection open."""
+
+    def run() -> T:
+        try:
+            return function(*arguments)
+        finally:
+            connection.close()
+
+    return await pool.in_thread(run)
 
 
 def identity_of(user: User) -> Identity:

@@ -18,7 +18,7 @@ from apps.access import identity
 from apps.access.identity import authenticate, authenticate_now, session_alive
 from apps.access.models import Token, User
 from apps.access.origins import check_origin
-from apps.access.tests.people import person, scope
+from apps.access.tests.people import in_thread, person, scope
 from apps.access.tokens import make_token
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -139,14 +139,12 @@ async def test_event_loops_authenticate_and_remember() -> None:
 
 
 async def test_nothing_lives_on_after_its_session() -> None:
-    from asgiref.sync import sync_to_async
-
-    user = await sync_to_async(person)("bob")
-    _, secret = await sync_to_async(make_token)(user, "laptop")
+    user = await in_thread(person, "bob")
+    _, secret = await in_thread(make_token, user, "laptop")
     found = await authenticate(scope(bearer=secret))
     assert found is not None
     assert await session_alive(found)
-    await Token.objects.all().adelete()
+    await in_thread(Token.objects.all().delete)
     assert not await session_alive(found)
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from apps.access.authorize import authorize, authorize_async, referenced_names
 from apps.access.roles import Asked, Grant, grant_allows, node_allows, role_allows
-from apps.access.tests.people import identity_of, node, person
+from apps.access.tests.people import identity_of, in_thread, node, person
 from apps.store import transaction
 from apps.store.rows import Origin
 
@@ -180,9 +180,7 @@ def test_a_superuser_may_everything() -> None:
 
 @pytest.mark.usefixtures("store")
 async def test_event_loops_decide() -> None:
-    from asgiref.sync import sync_to_async
-
-    vera = await sync_to_async(lambda: identity_of(person("vera", "view")))()
+    vera = await in_thread(lambda: identity_of(person("vera", "view")))
     assert (await authorize_async(vera, "list", "pods")).allowed
     assert not (await authorize_async(vera, "delete", "pods", "default", "p")).allowed
     assert authorize(vera, "list", "pods").allowed
