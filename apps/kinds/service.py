@@ -65,7 +65,7 @@ SERVICE_SPEC = Struct(
         "externalName": Field(10, STRING),
         "externalTrafficPolicy": Field(11, STRING, enum=("Cluster", "Local")),
         "healthCheckNodePort": Field(12, INTEGER, not_acted_on=True),
-        "publishNotReadyAddresses": Field(13, BOOLEAN),
+        "publishNotReadyAddresses": Field(13, BOOLEAN, not_acted_on=True),
         "sessionAffinityConfig": Field(14, SESSION_AFFINITY_CONFIG),
         "ipFamilies": Field(19, List(STRING)),
         "ipFamilyPolicy": Field(17, STRING, enum=("SingleStack", "PreferDualStack", "RequireDualStack")),
@@ -285,6 +285,9 @@ def _advise(service: Object) -> Iterator[str]:
     spec = service["spec"]
     if spec["type"] == "LoadBalancer":
         yield "spec.type: LoadBalancer is treated as NodePort in this version; no external address is assigned"
+    for field in ("internalTrafficPolicy", "externalTrafficPolicy"):
+        if spec.get(field) == "Local":
+            yield f"spec.{field}: Local is accepted but not acted on in this version; traffic goes to every node"
     if spec["type"] == "ExternalName":
         yield "spec.type: ExternalName is accepted but not acted on in this version"
 

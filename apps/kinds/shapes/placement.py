@@ -44,7 +44,7 @@ NODE_AFFINITY = Struct(
     "io.k8s.api.core.v1.NodeAffinity",
     {
         "requiredDuringSchedulingIgnoredDuringExecution": Field(1, NODE_SELECTOR),
-        "preferredDuringSchedulingIgnoredDuringExecution": Field(2, List(PREFERRED_SCHEDULING_TERM)),
+        "preferredDuringSchedulingIgnoredDuringExecution": Field(2, List(PREFERRED_SCHEDULING_TERM), not_acted_on=True),
     },
 )
 
@@ -93,8 +93,8 @@ AFFINITY = Struct(
     "io.k8s.api.core.v1.Affinity",
     {
         "nodeAffinity": Field(1, NODE_AFFINITY),
-        "podAffinity": Field(2, POD_AFFINITY),
-        "podAntiAffinity": Field(3, POD_ANTI_AFFINITY),
+        "podAffinity": Field(2, POD_AFFINITY, not_acted_on=True),
+        "podAntiAffinity": Field(3, POD_ANTI_AFFINITY, not_acted_on=True),
     },
 )
 

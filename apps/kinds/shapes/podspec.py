@@ -69,7 +69,7 @@ POD_SPEC = Struct(
         "containers": Field(2, List(CONTAINER, keys=("name",)), patch="merge", merge_key="name", required=True),
         "restartPolicy": Field(3, STRING, enum=("Always", "OnFailure", "Never"), default="Always"),
         "terminationGracePeriodSeconds": Field(4, INTEGER64, check=rules.non_negative, default=30),
-        "activeDeadlineSeconds": Field(5, INTEGER64, check=rules.positive),
+        "activeDeadlineSeconds": Field(5, INTEGER64, check=rules.positive, not_acted_on=True),
         "dnsPolicy": Field(
             6, STRING, enum=("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"), default="ClusterFirst"
         ),
@@ -88,8 +88,8 @@ POD_SPEC = Struct(
         ),
         "hostname": Field(16, STRING, check=rules.dns_label),
         "subdomain": Field(17, STRING, check=rules.dns_label),
-        "affinity": Field(18, AFFINITY, not_acted_on=True),
-        "schedulerName": Field(19, STRING, default="default-scheduler", check=rules.dns_subdomain),
+        "affinity": Field(18, AFFINITY),
+        "schedulerName": Field(19, STRING, default="default-scheduler", check=rules.dns_subdomain, not_acted_on=True),
         "tolerations": Field(22, List(TOLERATION)),
         "hostAliases": Field(23, List(HOST_ALIAS, keys=("ip",)), patch="merge", merge_key="ip"),
         "priorityClassName": Field(24, STRING, not_acted_on=True),
@@ -115,7 +115,7 @@ POD_SPEC = Struct(
         ),
         "setHostnameAsFQDN": Field(35, BOOLEAN, not_acted_on=True),
         "os": Field(36, POD_OS, not_acted_on=True),
-        "hostUsers": Field(37, BOOLEAN),
+        "hostUsers": Field(37, BOOLEAN, not_acted_on=True),
         "schedulingGates": Field(
             38, List(POD_SCHEDULING_GATE, keys=("name",)), patch="merge", merge_key="name", not_acted_on=True
         ),

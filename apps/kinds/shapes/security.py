@@ -64,7 +64,7 @@ SECURITY_CONTEXT = Struct(
         "runAsNonRoot": Field(5, BOOLEAN),
         "readOnlyRootFilesystem": Field(6, BOOLEAN),
         "allowPrivilegeEscalation": Field(7, BOOLEAN),
-        "procMount": Field(9, STRING, enum=("Default", "Unmasked")),
+        "procMount": Field(9, STRING, enum=("Default", "Unmasked"), not_acted_on=True),
         "seccompProfile": Field(11, SECCOMP_PROFILE),
         "appArmorProfile": Field(12, APP_ARMOR_PROFILE, not_acted_on=True),
     },
