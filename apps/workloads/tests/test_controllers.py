@@ -46,6 +46,7 @@ def test_a_settled_cluster_writes_nothing():
     post_node()
     post_deployment(2)
     settle()
+    assert record.flush()
     before = read.current_revision()
     settle()
     assert read.current_revision() == before
