@@ -75,7 +75,10 @@ async def frame(request: HttpRequest, viewer: Viewer, *, page: str, namespace: s
         "namespaces": names,
         "namespace": chosen,
         "namespace_links": _namespace_links(names, page),
-        "navigation": [(title, [_link(item, chosen) for item in items if _shown(viewer, item, chosen, names)]) for title, items in GROUPS],
+        "navigation": [
+            (title, [_link(item, chosen) for item in items if _shown(viewer, item, chosen, names)])
+            for title, items in GROUPS
+        ],
         "server_time": datetime.now(UTC).isoformat(),
     }
 
@@ -98,5 +101,7 @@ def _link(item: NavigationItem, namespace: str) -> dict[str, Any]:
 
 def _namespace_links(names: list[str], page: str) -> list[tuple[str, str]]:
     """The same list in another namespace; from other pages, its deployments."""
-    plural = page if any(item.page == page and item.namespaced for _t, items in GROUPS for item in items) else "deployments"
+    plural = (
+        page if any(item.page == page and item.namespaced for _t, items in GROUPS for item in items) else "deployments"
+    )
     return [("", f"/{plural}"), *((name, f"/n/{name}/{plural}") for name in names)]

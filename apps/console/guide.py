@@ -21,6 +21,16 @@ def context() -> dict[str, Any]:
     return {
         "states": STATES,
         "sample_action": Action("Restart", "GET", "/livez", icon="refresh-cw", done="Done"),
-        "refused_action": Action("Restart", "GET", "/livez", icon="refresh-cw", reason="Your role may look at this, not change it."),
-        "danger_action": Action("Delete", "GET", "/livez", icon="trash-2", confirm="Delete the deployment web?", confirm_text="Its replica sets and pods go with it.", danger=True),
+        "refused_action": Action(
+            "Restart", "GET", "/livez", icon="refresh-cw", reason="Your role may look at this, not change it."
+        ),
+        "danger_action": Action(
+            "Delete",
+            "GET",
+            "/livez",
+            icon="trash-2",
+            confirm="Delete the deployment web?",
+            confirm_text="Its replica sets and pods go with it.",
+            danger=True,
+        ),
     }

@@ -1,4 +1,4 @@
-"""What the forms start from: the sample deployment, image suggestions, the kinds that a pasted manifest may have, tokens."""
+"""What the forms start from: the sample, image suggestions, the kinds that a manifest may have, tokens."""
 
 from typing import Any
 

@@ -28,12 +28,20 @@ async def find(viewer: Viewer, words: str) -> list[dict[str, str]]:
             found = [
                 row
                 for row in rows.rows.values()
-                if (visible is None or row.namespace in visible) and all(word in f"{row.namespace}/{row.name}" for word in wanted)
+                if (visible is None or row.namespace in visible)
+                and all(word in f"{row.namespace}/{row.name}" for word in wanted)
             ]
         found.sort(key=lambda row: (not row.name.startswith(wanted[0]), len(row.name), row.name))
         where = str(view.title)
         hits += [
-            {"name": row.name, "where": _("%(kind)s in %(namespace)s") % {"kind": where, "namespace": row.namespace} if row.namespace else where, "href": row.href, "icon": view.icon}
+            {
+                "name": row.name,
+                "where": _("%(kind)s in %(namespace)s") % {"kind": where, "namespace": row.namespace}
+                if row.namespace
+                else where,
+                "href": row.href,
+                "icon": view.icon,
+            }
             for row in found[:MOST_OF_A_KIND]
         ]
     return hits[:MOST_HITS]

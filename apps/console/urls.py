@@ -25,4 +25,3 @@ urlpatterns: list[URLPattern] = [
     re_path(rf"^n/{_namespace}/(?P<plural>[a-z]+)\.csv$", views.object_csv),
     re_path(rf"^n/{_namespace}/(?P<plural>[a-z]+)/{_name}(?:/(?P<tab>[a-z]+))?$", views.object_page),
 ]
-

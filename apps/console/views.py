@@ -29,12 +29,19 @@ from apps.console.viewer import Viewer
 
 PageView = Callable[..., Awaitable[HttpResponse]]
 MOST_CSV_ROWS = 100_000
-OBJECT_PAGES = {"deployments": "deployment", "pods": "pod", "replicasets": "replicaset", "services": "service", "configmaps": "configmap", "secrets": "secret"}  # fmt: skip
+OBJECT_PAGES = {
+    "deployments": "deployment",
+    "pods": "pod",
+    "replicasets": "replicaset",
+    "services": "service",
+    "configmaps": "configmap",
+    "secrets": "secret",
+}
 CLUSTER_PAGES = {"nodes": "node", "namespaces": "namespace"}
 TABS = {"deployment": ("yaml",), "pod": ("logs", "shell", "yaml")}
 
 
-def page_view(view: PageView) -> PageView:
+def page_view(view: PageView) -> Any:
     """Only for who is signed in; everybody else is sent to sign in and comes back."""
 
     @wraps(view)
@@ -64,10 +71,16 @@ async def overview(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 async def object_list(request: HttpRequest, viewer: Viewer, plural: str, namespace: str = "") -> HttpResponse:
     """A list, of one namespace or of all."""
     view = LISTS.get(plural)
-    if view is None or bool(namespace) > view.namespaced or not await _may_list(viewer, view.resource, namespace, view.namespaced):
+    if (
+        view is None
+        or bool(namespace) > view.namespaced
+        or not await _may_list(viewer, view.resource, namespace, view.namespaced)
+    ):
         return await not_found(request, viewer)
     params = {**request.GET.dict(), "namespace": namespace}
-    table = await load_table(viewer, plural, _texts(params), main=True, csv=f"{request.path}.csv?{request.GET.urlencode()}")
+    table = await load_table(
+        viewer, plural, _texts(params), main=True, csv=f"{request.path}.csv?{request.GET.urlencode()}"
+    )
     context = {
         **await frame(request, viewer, page=plural, namespace=namespace if view.namespaced else None),
         "table": table,
@@ -86,7 +99,9 @@ async def object_csv(request: HttpRequest, viewer: Viewer, plural: str, namespac
     view = LISTS.get(plural)
     if view is None or not await _may_list(viewer, view.resource, namespace, view.namespaced):
         return await not_found(request, viewer)
-    table = await load_table(viewer, plural, _texts({**request.GET.dict(), "namespace": namespace}), limit=MOST_CSV_ROWS)
+    table = await load_table(
+        viewer, plural, _texts({**request.GET.dict(), "namespace": namespace}), limit=MOST_CSV_ROWS
+    )
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow([column.name for column in view.columns])
@@ -104,7 +119,9 @@ def _harmless(text: str) -> str:
 
 
 @page_view
-async def object_page(request: HttpRequest, viewer: Viewer, namespace: str, plural: str, name: str, tab: str = "") -> HttpResponse:
+async def object_page(
+    request: HttpRequest, viewer: Viewer, namespace: str, plural: str, name: str, tab: str = ""
+) -> HttpResponse:
     """The page of an object in a namespace."""
     page = OBJECT_PAGES.get(plural)
     if page is None:
@@ -118,7 +135,9 @@ async def cluster_page(request: HttpRequest, viewer: Viewer, plural: str, name: 
     return await _object(request, viewer, CLUSTER_PAGES[plural], plural, name, tab, None)
 
 
-async def _object(request: HttpRequest, viewer: Viewer, page: str, plural: str, name: str, tab: str, namespace: str | None) -> HttpResponse:
+async def _object(
+    request: HttpRequest, viewer: Viewer, page: str, plural: str, name: str, tab: str, namespace: str | None
+) -> HttpResponse:
     if tab and tab not in TABS.get(page, ("yaml",)):
         return await not_found(request, viewer)
     params = {"name": name, "tab": tab}
@@ -130,7 +149,17 @@ async def _object(request: HttpRequest, viewer: Viewer, page: str, plural: str, 
     return await _live(request, viewer, page, params, page=plural, title=name, crumbs=crumbs, namespace=namespace)
 
 
-async def _live(request: HttpRequest, viewer: Viewer, live: str, params: dict[str, str], *, page: str, title: Any, namespace: str | None = None, **more: Any) -> HttpResponse:
+async def _live(
+    request: HttpRequest,
+    viewer: Viewer,
+    live: str,
+    params: dict[str, str],
+    *,
+    page: str,
+    title: Any,
+    namespace: str | None = None,
+    **more: Any,
+) -> HttpResponse:
     rendered = await render_page(PAGES[live], viewer, params, first=True)
     if rendered is None:
         return await not_found(request, viewer)
@@ -139,7 +168,7 @@ async def _live(request: HttpRequest, viewer: Viewer, live: str, params: dict[st
         "title": title,
         "live": live,
         "live_params": params,
-        "live_html": mark_safe(rendered.html),  # noqa: S308 - a template's own output
+        "live_html": mark_safe(rendered.html),
         "revision": rendered.revision,
         **more,
     }
@@ -166,7 +195,9 @@ async def deploy(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "tab": request.GET.get("tab", "form"),
         "image": request.GET.get("image", ""),
     }
-    return render(request, "console/deploy.html", {**context, "title": _("Deploy"), "form": form, "allowed": bool(namespaces)})
+    return render(
+        request, "console/deploy.html", {**context, "title": _("Deploy"), "form": form, "allowed": bool(namespaces)}
+    )
 
 
 @page_view

@@ -33,7 +33,19 @@ _FAILED_WORDS = {
     "Evicted",
     "StartError",
 }
-_SIGNALS = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}  # fmt: skip
+_SIGNALS = {
+    1: "SIGHUP",
+    2: "SIGINT",
+    3: "SIGQUIT",
+    4: "SIGILL",
+    6: "SIGABRT",
+    7: "SIGBUS",
+    8: "SIGFPE",
+    9: "SIGKILL",
+    11: "SIGSEGV",
+    13: "SIGPIPE",
+    15: "SIGTERM",
+}
 
 
 @dataclass(frozen=True)
@@ -148,7 +160,7 @@ def namespace_state(namespace: Object) -> State:
 
 def event_state(event: Object) -> State:
     """Normal events are quiet, warnings are not."""
-    return State("pending", "Warning") if event.get("type") == "Warning" else State("done", "Normal")
+    return State("pending", "Warning") if event.get("type") == "Warning" else State("normal", "Normal")
 
 
 def exit_sentence(code: int, signal: int = 0, reason: str = "") -> str:
@@ -235,7 +247,7 @@ def _explain_container(pod: Object, entry: Object) -> Explanation | None:
             _("Check the name, or import the image under Images."),
         )
     if reason == "CrashLoopBackOff":
-        return Explanation("failed", _("The container %s ends again and again; it is started anew after a pause that grows to five minutes.") % name, exit_sentence(int(last.get("exitCode", 0)), int(last.get("signal", 0)), str(last.get("reason", ""))) if last else message, _("The log of its previous run usually says why."))  # fmt: skip
+        return _explain_crash_loop(name, last, message)
     if reason in _FAILED_WORDS:
         return Explanation(
             "failed", _("The container %(name)s cannot start (%(reason)s).") % {"name": name, "reason": reason}, message
@@ -245,6 +257,14 @@ def _explain_container(pod: Object, entry: Object) -> Explanation | None:
         said = exit_sentence(int(ended.get("exitCode", 0)), int(ended.get("signal", 0)), str(ended.get("reason", "")))
         return Explanation("failed", _("The container %s ended.") % name, f"{said} {ended.get('message', '')}".strip())
     return None
+
+
+def _explain_crash_loop(name: str, last: Object, message: str) -> Explanation:
+    sentence = _("The container %s ends again and again; it is started anew after a pause that grows to five minutes.")
+    said = exit_sentence(int(last.get("exitCode", 0)), int(last.get("signal") or 0), str(last.get("reason", "")))
+    return Explanation(
+        "failed", sentence % name, said if last else message, _("The log of its previous run usually says why.")
+    )
 
 
 def ports_text(service: Object) -> str:

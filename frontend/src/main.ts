@@ -7,6 +7,7 @@ import { startAges } from "./core/time";
 import { startFrame } from "./shell/frame";
 import { startKeys } from "./shell/keys";
 import { startConnectionNotice } from "./shell/connection";
+import { startTokens } from "./shell/token";
 import { definePage } from "./page/page";
 import { defineTable } from "./table/table";
 
@@ -16,6 +17,7 @@ startKeys();
 startActions();
 startAges();
 startConnectionNotice();
+startTokens();
 defineTable();
 definePage();
 startIslands();

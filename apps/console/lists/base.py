@@ -1,4 +1,4 @@
-"""What a list is: columns with a cell function, and rows made from objects. Used by the pages, the live tables and CSV."""
+"""What a list is: columns with a cell function, and rows made from objects. For pages, live tables and CSV."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -119,7 +119,7 @@ def cell_text(column: Column, cell: Cell) -> str:
 
 
 def sort_key(column: Column, cell: Cell) -> tuple[int, Any]:
-    """What a cell sorts by; empty cells come last, numbers sort as numbers and names naturally (web-2 before web-10)."""
+    """What a cell sorts by; empty cells come last, numbers sort as numbers and names naturally (web-2, web-10)."""
     if cell is None or cell == "":
         return (1, ())
     if isinstance(cell, list):

@@ -1,4 +1,4 @@
-"""A live page that several tabs may look at: rendered again when a change concerns it, told only when it looks different."""
+"""A live page that several tabs may look at: rendered again when a change concerns it."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The kinds of subscription a tab may open: a list's window, a page, a container's log. Authorized here, once for all."""
+"""The kinds of subscription a tab may open: a list's window, a page, a container's log. Authorized here."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

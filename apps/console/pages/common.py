@@ -38,7 +38,8 @@ async def read_models(work: Callable[[], T]) -> T:
 async def events_of(uids: Iterable[str]) -> list[Event]:
     """The newest events about these objects."""
     wanted = list(uids)
-    return await read_models(lambda: list(Event.objects.filter(object_uid__in=wanted).order_by("-last_seen")[:MOST_EVENTS])
+    return await read_models(
+        lambda: list(Event.objects.filter(object_uid__in=wanted).order_by("-last_seen")[:MOST_EVENTS])
     )
 
 

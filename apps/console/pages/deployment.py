@@ -134,7 +134,7 @@ def _troubles(pods: list[Any], now: Any) -> list[dict[str, Any]]:
 
 def _with_rollback(deployment: Any, known: list[Any], allowed: bool) -> list[dict[str, Any]]:
     metadata = deployment["metadata"]
-    url = f"/rest/v1/namespaces/{metadata['namespace']}/workloads/{metadata['name']}/roll_back"
+    url = f"/rest/v1/namespaces/{metadata['namespace']}/deployments/{metadata['name']}/roll_back"
     paused = bool(deployment["spec"].get("paused"))
     entries = []
     for revision in known:

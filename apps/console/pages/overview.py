@@ -12,6 +12,7 @@ from apps.console.lists.cluster import object_page
 from apps.console.pages.base import Context, Page, Params
 from apps.console.pages.common import read_models
 from apps.console.pages.node import allocation
+from apps.console.pages.troubles import Trouble, troubles
 from apps.console.viewer import Viewer
 from apps.events.models import Event
 from apps.store.read import list_objects_async
@@ -26,7 +27,7 @@ async def context(viewer: Viewer, params: Params) -> Context | None:
     pods = await _visible(viewer, "Pod", "pods", namespaces)
     deployments = await _visible(viewer, "Deployment", "deployments.apps", namespaces)
     nodes = [s.object for s in (await list_objects_async("Node")).items] if viewer.may("list", "nodes") else []
-    broken = _broken(pods, deployments, nodes, now)
+    broken = troubles(pods, deployments, nodes, now)
     return {
         "health": _health(nodes, pods, broken),
         "broken": broken[:MOST_BROKEN],
@@ -66,66 +67,8 @@ def _event(event: Event) -> dict[str, Any]:
     return {"event": event, "href": object_page(event.object_kind, event.namespace, event.object_name)}
 
 
-def _broken(pods: list[Any], deployments: list[Any], nodes: list[Any], now: datetime) -> list[dict[str, Any]]:
-    """What is not as it should be, the worst first, each with its reason."""
-    found: list[dict[str, Any]] = []
-    for node in nodes:
-        state = words.node_state(node)
-        if state.look in ("failed", "unknown"):
-            detail = words.condition(node, "Ready").get("message", "") or _("It has not reported.")
-            found.append(
-                {
-                    "state": state,
-                    "kind": _("Node"),
-                    "name": node["metadata"]["name"],
-                    "href": f"/nodes/{node['metadata']['name']}",
-                    "sentence": detail,
-                    "detail": "",
-                }
-            )
-    groups: dict[tuple[str, str], dict[str, Any]] = {}
-    for pod in pods:
-        explanation = words.explain_pod(pod, now)
-        if explanation is None or explanation.look not in ("failed", "pending"):
-            continue
-        metadata = pod["metadata"]
-        owner = next(
-            (o["name"] for o in metadata.get("ownerReferences") or () if o.get("controller")), metadata["name"]
-        )
-        entry = groups.get((owner, explanation.sentence))
-        if entry:
-            entry["count"] += 1
-            continue
-        groups[(owner, explanation.sentence)] = {
-            "state": words.pod_state(pod, now),
-            "kind": _("Pod"),
-            "name": f"{metadata['namespace']}/{metadata['name']}",
-            "href": f"/n/{metadata['namespace']}/pods/{metadata['name']}",
-            "sentence": explanation.sentence,
-            "detail": explanation.detail,
-            "count": 1,
-        }
-    found += groups.values()
-    for deployment in deployments:
-        state = words.deployment_state(deployment)
-        if state.look == "failed":
-            metadata = deployment["metadata"]
-            found.append(
-                {
-                    "state": state,
-                    "kind": _("Deployment"),
-                    "name": f"{metadata['namespace']}/{metadata['name']}",
-                    "href": f"/n/{metadata['namespace']}/deployments/{metadata['name']}",
-                    "sentence": state.note,
-                    "detail": "",
-                }
-            )
-    rank = {"failed": 0, "unknown": 1, "pending": 2}
-    return sorted(found, key=lambda entry: (rank.get(entry["state"].look, 3), entry["name"]))
-
-
-def _health(nodes: list[Any], pods: list[Any], broken: list[dict[str, Any]]) -> dict[str, Any]:
-    failed = [entry for entry in broken if entry["state"].look in ("failed", "unknown")]
+def _health(nodes: list[Any], pods: list[Any], broken: list[Trouble]) -> dict[str, Any]:
+    failed = [entry for entry in broken if entry.state.look in ("failed", "unknown")]
     ready = sum(1 for node in nodes if words.condition(node, "Ready").get("status") == "True")
     if nodes and not ready:
         return {

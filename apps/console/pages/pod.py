@@ -84,7 +84,9 @@ def _owner(pod: Any) -> dict[str, str] | None:
 
 def _container(pod: Any, spec: Any, init: bool) -> dict[str, Any]:
     field = "initContainerStatuses" if init else "containerStatuses"
-    status = next((entry for entry in pod.get("status", {}).get(field) or () if entry.get("name") == spec["name"]), {})
+    status: dict[str, Any] = next(
+        (entry for entry in pod.get("status", {}).get(field) or () if entry.get("name") == spec["name"]), {}
+    )
     last = (status.get("lastState") or {}).get("terminated") or {}
     return {
         "spec": spec,

@@ -1,4 +1,4 @@
-"""The components that templates draw: state, age, icon, button, copy, cell, live table. frontend/src/table/cells.tsx draws the same cells."""
+"""The components that templates draw; frontend/src/table/cells.tsx draws the same cells."""
 
 import json
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ def call_attributes(value: Action) -> SafeString:
         "confirm-button": value.label if value.confirm else "",
     }
     attributes = format_html_join("", ' data-{}="{}"', ((name, text) for name, text in pairs.items() if text))
-    return format_html("{}{}", attributes, mark_safe(" data-danger") if value.danger else "")  # noqa: S308
+    return format_html("{}{}", attributes, mark_safe(" data-danger") if value.danger else "")
 
 
 @register.filter
@@ -130,13 +130,13 @@ def json_script(value: Any) -> SafeString:
     text = (
         json.dumps(value, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     )
-    return mark_safe(f'<script type="application/json">{text}</script>')  # noqa: S308
+    return mark_safe(f'<script type="application/json">{text}</script>')
 
 
 @register.simple_tag
 def cell(column: Column, row: Row, position: int) -> SafeString:
     """One cell of a list."""
-    return format_html('<td class="{} p{}">{}</td>', column.type, column.priority, _content(column, row, position))
+    return format_html('<td class="c-{} p{}">{}</td>', column.type, column.priority, _content(column, row, position))
 
 
 def _content(column: Column, row: Row, position: int) -> SafeString | str:

@@ -4,7 +4,7 @@ import { ageOf, exactTime } from "../core/time";
 import type { Cell, Column, Row } from "./protocol";
 
 export function TableCell({ column, cell, row }: { column: Column; cell: Cell; row: Row }): JSX.Element {
-  return <td class={`${column.type} p${column.priority}`}>{content(column, cell, row)}</td>;
+  return <td class={`c-${column.type} p${column.priority}`}>{content(column, cell, row)}</td>;
 }
 
 function content(column: Column, cell: Cell, row: Row): JSX.Element | string | number | null {

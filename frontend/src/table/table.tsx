@@ -203,7 +203,7 @@ class GantryTable extends HTMLElement {
     const sorted = this.sort.replace(/^-/, "") === column.name;
     const down = this.sort.startsWith("-");
     return (
-      <th key={column.name} scope="col" class={`${column.type} p${column.priority}`} aria-sort={sorted ? (down ? "descending" : "ascending") : undefined}>
+      <th key={column.name} scope="col" class={`c-${column.type} p${column.priority}`} aria-sort={sorted ? (down ? "descending" : "ascending") : undefined}>
         <button type="button" onClick={() => this.sortBy(column)}>
           {column.title}
           <i class={`icon i-arrow-${sorted && down ? "down" : "up"}`} aria-hidden="true" />
