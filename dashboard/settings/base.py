@@ -130,6 +130,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
+# Vite puts a hash of the content into each name, so a browser may keep such a file for ever.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/build/assets/.+-[\w-]{8}\.\w+$"
 STATIC_ROOT = BASE_DIR / "static" / "collected"
 STATICFILES_DIRS = [BASE_DIR / "static" / "source", ("build", BASE_DIR / "static" / "build")]
 DJANGO_VITE = {
