@@ -111,7 +111,9 @@ async def _until_gone(receive: Receive) -> None:
 @contextlib.contextmanager
 def running_node(server: ApiServer, name: str = "n1") -> Iterator[FakeNode]:
     """Start the endpoint and register the Node that points to it."""
-    port = free_port()
+    # The web process looks for its own machine's node where the instance says, for others at their Node's address.
+    own = server.instance.stream_listen.rpartition(":")[2] if name == server.instance.node_name else ""
+    port = int(own) if own else free_port()
     node = FakeNode()
     listener = Listener("node", "127.0.0.1", port, _context(server.home / "pki", name))
     started, stop = threading.Event(), threading.Event()
