@@ -29,10 +29,10 @@ from nodeworker.runtime.specs import READY, STOPPED, PodSpec, pod_spec_from_dict
 _OUT_OF_MEMORY_SCORE = "-998"
 
 
-def main(pod_directory: Path, home: Path, cgroup_parent: str, caller: socket.socket) -> None:
+def main(pod_directory: Path, home: Path, cgroup_parent: str, cgroups: Cgroups, caller: socket.socket) -> None:
     """The life of a shim, from the fork of the zygote. `caller` waits for the pod's state or an error."""
     try:
-        shim = Shim(pod_directory, home, cgroup_parent)
+        shim = Shim(pod_directory, home, cgroup_parent, cgroups)
         answer = shim.build()
     except Exception as error:  # the edge: the caller gets the sentence, and this process ends
         with contextlib.suppress(OSError):
@@ -47,13 +47,13 @@ def main(pod_directory: Path, home: Path, cgroup_parent: str, caller: socket.soc
 class Shim:
     """The pod's process: its containers and its event loop."""
 
-    def __init__(self, pod_directory: Path, home: Path, cgroup_parent: str) -> None:
+    def __init__(self, pod_directory: Path, home: Path, cgroup_parent: str, cgroups: Cgroups) -> None:
         self._directory, self._home, self._parent = pod_directory, home, cgroup_parent
         data = state.read_json(pod_directory / "spec.json")
         if data is None:
             raise ContainerRuntimeError("the pod's spec.json is missing or damaged")
         self._spec: PodSpec = pod_spec_from_dict(data)
-        self._cgroups = Cgroups()
+        self._cgroups = cgroups
         self._group = state.pod_group(cgroup_parent, self._spec.uid)
         self._containers: dict[tuple[str, int], Container] = {}
         self._processes: dict[int, Container | Execution] = {}

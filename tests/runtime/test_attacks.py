@@ -102,7 +102,7 @@ def test_rt01_the_hosts_interpreter_cannot_be_overwritten(box: Box) -> None:
     found = box.runtime.pod(pod)
     assert found is not None
     program = f"/proc/{found.shim_pid}/exe"
-    assert os.path.samefile(program, sys.executable)
+    assert Path(program).samefile(sys.executable)
     assert os.statvfs(program).f_flag & os.ST_RDONLY
 
 
@@ -114,7 +114,7 @@ def test_rt01_a_program_on_a_detached_read_only_mount_stays_so_after_its_end(tmp
         tree = mounts.open_tree(mounts.AT_FDCWD, str(tmp_path / "program"))
         mounts.mount_setattr(tree, mounts.MOUNT_ATTR_RDONLY)
         os.execve(tree, ["busybox", "sleep", "60"], {})
-    while os.path.samefile(f"/proc/{child}/exe", sys.executable):
+    while Path(f"/proc/{child}/exe").samefile(sys.executable):
         os.sched_yield()
     held = os.open(f"/proc/{child}/exe", os.O_PATH)
     os.kill(child, signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from nodeworker.kernel import pidfd
 from nodeworker.kernel.netlink import Netlink
 from nodeworker.runtime.errors import ContainerRuntimeError, InvalidTransition, NotFound, StartError
+from nodeworker.runtime.logs import read_log
 from nodeworker.runtime.runtime import Runtime
 from nodeworker.runtime.specs import CREATED, EXITED, LOST, READY, RUNNING, ProcessSpec
 from tests.runtime.conftest import DEADLINE, Box, mount_lines, own_processes, read_session
@@ -120,23 +122,37 @@ def test_removing_a_pod_leaves_nothing(box: Box) -> None:
     box.start(pod, "sleep", "60")
     box.start(pod, "sleep", "60", name="second")
     interface = box.network(9).host_interface
-    box.runtime.remove_pod(pod)
+    with LinkEvents() as events, Netlink() as netlink:
+        box.runtime.remove_pod(pod)
+        while netlink.link_index(interface) is not None:
+            events.wait()
     assert not mount_lines(pod)
     assert not own_processes(pod)
     assert not list(Path("/sys/fs/cgroup").glob(f"*/{box.runtime.cgroup_parent}/pod{pod}"))
     assert not (box.runtime.home / "logs" / pod).exists()
-    with Netlink() as netlink:
-        for _attempt in range(2000):  # the kernel drops the namespace, and the pair with it, in its own time
-            if netlink.link_index(interface) is None:
-                break
-            os.sched_yield()
-        assert netlink.link_index(interface) is None
     box.runtime.remove_pod(pod)
+
+
+class LinkEvents:
+    """Wakes at every change of an interface: the kernel drops a pod's namespace, and its veth pair, in its own time."""
+
+    def __enter__(self) -> LinkEvents:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        self._socket.bind((0, 1))  # RTMGRP_LINK
+        self._socket.settimeout(DEADLINE)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._socket.close()
+
+    def wait(self) -> None:
+        self._socket.recv(65536)
 
 
 CALLER = """
 import os, sys
 from pathlib import Path
+from nodeworker.runtime.logs import read_log
 from nodeworker.runtime.runtime import Runtime
 from nodeworker.runtime.specs import PodSpec, ContainerSpec
 from nodeworker.runtime.oci import ContainerOptions, default_config
@@ -162,14 +178,14 @@ def test_containers_outlive_their_caller_and_are_adopted_with_the_same_pids(box:
     pid = box.state(uid).pid
     assert pid is not None
     started = pidfd.start_time(pid)
+    box.wait_for_line(uid, "tick")
     caller.kill()
     caller.wait()
     last = box.lines(uid)[-1].n
     again = Runtime(box.runtime.home, box.runtime.zygote_socket, box.runtime.cgroup_parent)
     state = next(c for pod in again.pods() if pod.uid == uid for c in pod.containers)
     assert (state.phase, state.pid, pidfd.start_time(pid)) == (RUNNING, pid, started)
-    box.wait_for_line(uid, "tick")
-    assert next(iter(box.lines(uid, from_line=last + 1, follow=False) or box.lines(uid))).n >= 1
+    assert next(read_log(again.log_directory(uid, "main"), 0, follow=True, from_line=last + 1)).n == last + 1
     assert again.exec(uid, "main", 0, ProcessSpec(["true"])).wait(DEADLINE) == 0
 
 

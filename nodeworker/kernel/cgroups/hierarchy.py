@@ -41,6 +41,13 @@ class Usage:
     pids: int
 
 
+def _unescape(field: str) -> str:
+    """mountinfo writes a space as \\040. (The codec "unicode_escape" would be a module more in every shim.)"""
+    for character in " \t\n\\":
+        field = field.replace(f"\\{ord(character):03o}", character)
+    return field
+
+
 def parse_mountinfo(text: str) -> list[Hierarchy]:
     """The hierarchies that serve our controllers, from /proc/self/mountinfo."""
     found: list[Hierarchy] = []
@@ -49,7 +56,7 @@ def parse_mountinfo(text: str) -> list[Hierarchy]:
     for line in text.splitlines():
         before, _, after = line.partition(" - ")
         kind, _source, options = [*after.split(" "), "", ""][:3]
-        root = Path(before.split(" ")[4].encode().decode("unicode_escape"))
+        root = Path(_unescape(before.split(" ")[4]))
         if kind == "cgroup2":
             unified = unified or root
         elif kind == "cgroup":
