@@ -228,19 +228,11 @@ class Agent:
 
     def _pod_changed(self, verb: str, pod: Object) -> None:
         uid = podspec.uid(pod)
-        if verb == "DELETED":
-            self._remember_grace(uid, pod)
-        else:
+        if verb != "DELETED":
             self._keys[uid] = podspec.name_of(pod)
             if verb == "ADDED":
                 self.references.use(uid, _references_of(pod))
         self.queue.add(uid)
-
-    def _remember_grace(self, uid: str, pod: Object) -> None:
-        """An object that was deleted by force leaves its processes a second."""
-        if uid in self.memory.known():
-            forced = pod["metadata"].get("deletionGracePeriodSeconds") == 0
-            self.memory.change(uid, grace=1.0 if forced else podspec.grace_seconds(pod))
 
     def _reference_changed(self, uid: str) -> None:
         self.sync.volumes_changed.add(uid)
@@ -256,8 +248,9 @@ class Agent:
             return None
         if pod["spec"].get("nodeName") != self.config.name:
             return None
-        self._keys[podspec.uid(pod)] = (namespace, name)
-        self.pods.put(pod)
+        if not self.pods.connected:  # otherwise the watch tells of it, and of its end
+            self._keys[podspec.uid(pod)] = (namespace, name)
+            self.pods.put(pod, insert=True)
         return pod
 
     async def _resync(self) -> None:

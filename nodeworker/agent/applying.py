@@ -105,7 +105,6 @@ class Applier:
         began = time.perf_counter()
         namespace, name = podspec.name_of(pod)
         spec = pod["spec"]
-        self.memory.change(uid, grace=podspec.grace_seconds(pod))
         try:
             network = None if spec.get("hostNetwork") else self.addresses.allocate(uid)
             address = network.address.partition("/")[0] if network else self.surroundings("").host_address
@@ -216,10 +215,7 @@ class Applier:
         try:
             state = self.runtime.create_container(uid, spec)
         except ContainerRuntimeError as problem:
-            self._discard(uid, name, attempt)
-            reason = getattr(problem, "reason", "")
-            reason = reason if reason == "CreateContainerConfigError" else "RunContainerError"
-            raise self._fail(uid, name, pod, reason, f"Error: {problem}", "Failed") from problem
+            raise self._not_started(uid, pod, name, attempt, problem, view, image_id(pull.ready)) from problem
         self.pulling.take(uid, name)
         self._remember_attempt(uid, name, attempt, image_id(pull.ready), view)
         self.recorder.event(pod, "Created", f"Created container: {name}", container=name)
@@ -245,18 +241,35 @@ class Applier:
         try:
             self.runtime.start_container(uid, name, attempt)
         except ContainerRuntimeError as problem:
-            self.recorder.event(pod, "Failed", f"Error: {problem}", warning=True, container=name)
-            state = self.runtime.pod(uid)
-            ended = [
-                entry for entry in (state.containers if state else ()) if (entry.name, entry.attempt) == (name, attempt)
-            ]
-            if not ended or ended[0].phase != "exited":
-                self._discard(uid, name, attempt)
-                previous = self.memory.get(uid).failures.get(name)
-                failure = backoff.after_failure(previous, "RunContainerError", str(problem), time.time())
-                self.memory.put(uid, "failures", name, failure)
-            raise ActionFailed(str(problem)) from problem
+            raise self._not_started(uid, pod, name, attempt, problem) from problem
         self.recorder.event(pod, "Started", f"Started container {name}", container=name)
+
+    def _not_started(
+        self,
+        uid: str,
+        pod: Object,
+        name: str,
+        attempt: int,
+        problem: ContainerRuntimeError,
+        view: View | None = None,
+        image: str = "",
+    ) -> ActionFailed:
+        """An attempt that the runtime recorded as ended counts as one; what left no trace is tried again later."""
+        state = self.runtime.pod(uid)
+        ended = any(
+            (entry.name, entry.attempt, entry.phase) == (name, attempt, "exited")
+            for entry in (state.containers if state else ())
+        )
+        reason = getattr(problem, "reason", "")
+        if ended and reason != "CreateContainerConfigError":
+            self.recorder.event(pod, "Failed", f"Error: {problem}", warning=True, container=name)
+            if view is not None:
+                self.pulling.take(uid, name)
+                self._remember_attempt(uid, name, attempt, image, view)
+            return ActionFailed(str(problem))
+        self._discard(uid, name, attempt)
+        reason = reason if reason == "CreateContainerConfigError" else "RunContainerError"
+        return self._fail(uid, name, pod, reason, f"Error: {problem}", "Failed")
 
     def _discard(self, uid: str, name: str, attempt: int) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -22,6 +23,11 @@ class LoopThread:
         self._thread.start()
 
     def stop(self) -> None:
+        """Cancel what runs in the loop and end its thread."""
+        if not self._thread.is_alive():
+            return
+        with contextlib.suppress(concurrent.futures.TimeoutError):
+            self.wait_for(self._cancel_all(), 5)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(5)
 
@@ -35,6 +41,12 @@ class LoopThread:
 
     def call(self, work: Callable[..., object], *arguments: Any) -> None:
         self.loop.call_soon_threadsafe(work, *arguments)
+
+    async def _cancel_all(self) -> None:
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = self.loop.create_task(work)

@@ -62,15 +62,24 @@ class Watch:
                 if not self.quiet and pause >= LONGEST_PAUSE:
                     log.warning("watching %s: %s", self.path, problem)
                 pause = min(pause * 2, LONGEST_PAUSE)
+            except Exception:
+                log.exception("watching %s; beginning anew", self.path)
+                self._revision, pause = "", LONGEST_PAUSE
             finally:
                 self.connected = False
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
-    def put(self, entry: Object) -> None:
-        """Take in an object that the API returned to a write of ours, unless something newer is known."""
+    def put(self, entry: Object, *, insert: bool = False) -> None:
+        """Take in an object that the API returned to a request of ours, unless something newer is known.
+
+        Only `insert` adds one that is not known: the answer to a write may come after the news that the object is gone.
+        """
         key = _key(entry)
         known = self.objects.get(key)
-        if known is None or _is_newer(entry, known):
+        if known is None:
+            if insert:
+                self.objects[key] = entry
+        elif known["metadata"]["uid"] == entry["metadata"]["uid"] and _is_newer(entry, known):
             self.objects[key] = entry
 
     async def _list(self) -> None:

@@ -107,7 +107,6 @@ class Memory:
 
     started_at: float = 0.0  # status.startTime
     address: str = ""
-    grace: float = 30.0  # of the pod as last seen, for the time when its object is gone
     attempts: Mapping[str, int] = field(default_factory=dict)  # newest attempt ever made
     last: Mapping[str, ContainerSeen] = field(
         default_factory=dict

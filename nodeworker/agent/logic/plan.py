@@ -25,6 +25,7 @@ from nodeworker.agent.logic.actions import (
 from nodeworker.agent.logic.observed import SANDBOX, ContainerSeen, Object, View, attempt_key
 
 PULL_FAILURE_SHOWN = 3.0  # so long ErrImagePull stands in the status before it becomes ImagePullBackOff
+FORCED_GRACE = 2.0  # an object that vanished was deleted by force: its processes get this long after SIGTERM
 KEPT_ATTEMPTS = 2  # the running attempt and the one before it (`kubectl logs --previous`)
 
 
@@ -271,7 +272,7 @@ def _plan_gone(view: View, now: float) -> Plan:
     if view.observed is None:
         return Plan()
     if _alive(view):
-        return _kill_all(view, view.memory.grace, now)
+        return _kill_all(view, FORCED_GRACE, now)
     return Plan((StopPod(), RemovePod(forget=True)))
 
 

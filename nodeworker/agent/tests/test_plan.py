@@ -161,9 +161,8 @@ def test_a_pod_deleted_before_it_ran_is_deleted_at_once():
 
 
 def test_a_pod_whose_object_is_gone_is_killed_and_removed():
-    memory = Memory(grace=1.0)
-    assert actions(view_of(None, running(), memory=memory)) == [do.KillContainer("main", 0, 1.0)]
-    assert actions(view_of(None, exited(), memory=memory)) == [do.StopPod(), do.RemovePod(forget=True)]
+    assert actions(view_of(None, running())) == [do.KillContainer("main", 0, 2.0)]
+    assert actions(view_of(None, exited())) == [do.StopPod(), do.RemovePod(forget=True)]
     assert actions(view_of(None, sandbox=False)) == []
 
 
