@@ -7,13 +7,16 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
+from apps.access.read_only_admin import ReadOnlyAdmin
 from apps.images.models import Image, ImageLayer, ImageName, Layer, NodeImage
 
 
-class ReadOnly:
-    """Nothing is added, changed or deleted here."""
+class _ReadOnlyInline(TabularInline):  # type: ignore[misc]
+    """Rows beside an image; nothing is added, changed or deleted."""
+
+    extra = 0
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -27,11 +30,8 @@ class ReadOnly:
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_active and request.user.is_staff)
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_active and request.user.is_staff)
 
-
-class NameInline(ReadOnly, TabularInline):  # type: ignore[misc]
+class NameInline(_ReadOnlyInline):
     """The names that point to an image."""
 
     model = ImageName
@@ -39,7 +39,7 @@ class NameInline(ReadOnly, TabularInline):  # type: ignore[misc]
     readonly_fields = fields
 
 
-class LayerInline(ReadOnly, TabularInline):  # type: ignore[misc]
+class LayerInline(_ReadOnlyInline):
     """An image's layers, the lowest first."""
 
     model = ImageLayer
@@ -47,7 +47,7 @@ class LayerInline(ReadOnly, TabularInline):  # type: ignore[misc]
     readonly_fields = fields
 
 
-class NodeInline(ReadOnly, TabularInline):  # type: ignore[misc]
+class NodeInline(_ReadOnlyInline):
     """The nodes that have an image unpacked."""
 
     model = NodeImage
@@ -56,7 +56,7 @@ class NodeInline(ReadOnly, TabularInline):  # type: ignore[misc]
 
 
 @admin.register(Image)
-class ImageAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class ImageAdmin(ReadOnlyAdmin):
     """Images with their names, layers and nodes."""
 
     list_display = ("__str__", "shown_size", "architecture", "source", "created", "recorded")
@@ -72,11 +72,11 @@ class ImageAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     @admin.display(description=_("size"), ordering="size")
     def shown_size(self, image: Image) -> str:
         """The size for people."""
-        return filesizeformat(image.size)
+        return str(filesizeformat(image.size))
 
 
 @admin.register(Layer)
-class LayerAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class LayerAdmin(ReadOnlyAdmin):
     """Layers, each stored once however many images share it."""
 
     list_display = ("digest", "diff_id", "shown_size", "media_type")
@@ -85,4 +85,4 @@ class LayerAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     @admin.display(description=_("size"), ordering="size")
     def shown_size(self, layer: Layer) -> str:
         """The size for people."""
-        return filesizeformat(layer.size)
+        return str(filesizeformat(layer.size))

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -209,11 +209,11 @@ async def uploaded(
     messages.append({"type": "http.request", "body": b"", "more_body": False} if ends else {"type": "http.disconnect"})
     sent: list[dict[str, Any]] = []
 
-    async def receive() -> dict[str, Any]:
+    async def receive() -> MutableMapping[str, Any]:
         return messages.pop(0)
 
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(dict(message))
 
     headers = [(b"host", b"localhost"), (b"authorization", token.encode())]
     scope = {"type": "http", "method": "POST", "path": upload.PATH, "headers": headers, "query_string": query}
@@ -249,3 +249,18 @@ async def test_the_same_import_through_django_gives_the_same_lines(async_client:
         "/rest/v1/images/import", docker_archive(ONE), "application/x-tar", headers=headers
     )
     assert said(await streamed(answer))[-1]["done"]["images"][0]["names"] == ["shop/web:1"]
+
+
+def test_the_admin_shows_images_to_staff_and_to_nobody_else(
+    client: Client, blobs: BlobStore, django_user_model: Any
+) -> None:
+    image = load(blobs, "shop/web:1")
+    addresses = ("/admin/images/image/", f"/admin/images/image/{image.pk}/change/", "/admin/images/layer/")
+    client.force_login(django_user_model.objects.create_user("charlie"), "django.contrib.auth.backends.ModelBackend")
+    assert [client.get(address).status_code for address in addresses] == [302, 302, 302]
+    staff = django_user_model.objects.create_superuser("alice")
+    client.force_login(staff, "django.contrib.auth.backends.ModelBackend")
+    pages = [client.get(address) for address in addresses]
+    assert [page.status_code for page in pages] == [200, 200, 200]
+    assert "docker.io/shop/web:1" in pages[0].content.decode()
+    assert client.post(addresses[1], {}).status_code == 403
