@@ -29,8 +29,8 @@ def image_ls(arguments: argparse.Namespace) -> None:
     """Print the images as a table."""
     images = json.load(_request(arguments.home, "GET", "/rest/v1/images"))
     rows = [("IMAGE", "DIGEST", "SIZE", "SOURCE")]
-    for image in images if isinstance(images, list) else images.get("items", images.get("results", [])):
-        for reference in image.get("references") or ["<untagged>"]:
+    for image in images["items"]:
+        for reference in image["names"] or ["<untagged>"]:
             rows.append((reference, str(image["digest"])[7:19], size(image["size"]), str(image["source"])))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
@@ -79,7 +79,7 @@ def _message(answer: http.client.HTTPResponse) -> str:
     text = answer.read().decode(errors="replace")
     try:
         content = json.loads(text)
-        return str(content.get("message") or content.get("detail") or content)
+        return str(content.get("message") or content.get("error") or content)
     except (ValueError, AttributeError):
         return f"the instance answered {answer.status} {answer.reason}"
 
@@ -102,5 +102,4 @@ def _show(line: dict[str, Any]) -> None:
 
 
 def _done_sentence(done: Any) -> str:
-    images = done if isinstance(done, list) else [done]
-    return "\n".join(f"imported {image.get('reference') or image['digest']}" for image in images)
+    return "\n".join(f"imported {', '.join(image['names']) or image['digest']}" for image in done["images"])

@@ -115,10 +115,12 @@ def collect(blobs: BlobStore) -> int:
 def set_node_images(node: str, images: Iterable[dict[str, Any]]) -> None:
     """Record what a node reports in Node.status.images; called when that changes, with nothing when it is gone."""
     digests = {name.rpartition("@")[2] for image in images for name in image.get("names") or [] if "@" in name}
+    known = set(Image.objects.filter(digest__in=digests).values_list("pk", flat=True))
+    if known == set(NodeImage.objects.filter(node=node).values_list("image", flat=True)):
+        return  # nearly always: this is called at every look at a node
     with transaction.atomic():
-        NodeImage.objects.filter(node=node).exclude(image__digest__in=digests).delete()
-        known = Image.objects.filter(digest__in=digests).exclude(on_nodes__node=node)
-        NodeImage.objects.bulk_create([NodeImage(node=node, image=image) for image in known], ignore_conflicts=True)
+        NodeImage.objects.filter(node=node).exclude(image__in=known).delete()
+        NodeImage.objects.bulk_create([NodeImage(node=node, image_id=image) for image in known], ignore_conflicts=True)
 
 
 def names_moved(blobs: BlobStore) -> None:

@@ -68,7 +68,10 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     work = Lines(lambda report: import_images(body, report, name))
     said = [line async for line in work]
     await body.drain()
-    return await _answer(send, work.error.status if work.error else 200, said)
+    if work.error:
+        # Nothing was sent yet, so the status can tell; one document then, as every other refusal.
+        return await _answer(send, work.error.status, said[-1:])
+    return await _answer(send, 200, said)
 
 
 async def _refusal(scope: Scope) -> tuple[int, str, str] | None:

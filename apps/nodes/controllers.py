@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from apps.events.record import emit
+from apps.images.catalog import set_node_images
 from apps.nodes.logic import lifecycle
 from apps.nodes.logic.lifecycle import Evict, MarkPodsNotReady, Plan, SetConditions, SetTaints
 from apps.store import pool, read, transaction
@@ -24,8 +25,10 @@ def reconcile_node(name: str, cause: int | None = None, now: datetime | None = N
     now = now or datetime.now(UTC)
     stored = read.get("Node", "", name)
     if stored is None:
+        set_node_images(name, ())
         return None
     node = stored.object
+    set_node_images(name, (node.get("status") or {}).get("images") or ())
     pods = [pod.object for pod in read.bound(name)[0]] if _concerns_pods(node, name, now) else []
     plan = lifecycle.decide(node, _renewed(name), pods, now, _lost_fraction())
     if plan.actions:
