@@ -43,6 +43,12 @@ _VERBS: dict[tuple[str, bool, str], tuple[str, Handler]] = {
     ("POST", True, "eviction"): ("create", bindings.evict_pod),
     ("PUT", True, "finalize"): ("update", writes.update_object),
 }
+# What only a WebSocket may ask, and what to say to plain HTTP and SPDY.
+_SOCKETS = {
+    "exec": execs.SPDY_REFUSED,
+    "attach": "attach is not supported in this version: exec opens a new process in the container, logs -f follows it",
+    "portforward": "port-forward is not supported in this version: publish the port by a Service of type NodePort",
+}
 _REVIEWS = {
     "apis/authorization.k8s.io/v1/selfsubjectaccessreviews": reviews.review_access,
     "apis/authorization.k8s.io/v1/selfsubjectrulesreviews": reviews.review_rules,
@@ -149,9 +155,9 @@ async def _serve_resource(request: Request, send: Send, route: Route) -> None:
     if method == "GET" and not route.name:
         await _serve_collection(request, send, route)
         return
-    if route.subresource == "exec":
-        await require(request.identity, "create", route.kind, route.namespace, route.name, "exec")
-        raise bad_request(execs.SPDY_REFUSED)
+    if route.subresource in _SOCKETS:
+        await require(request.identity, "create", route.kind, route.namespace, route.name, route.subresource)
+        raise bad_request(_SOCKETS[route.subresource])
     found = _VERBS.get((method, bool(route.name), route.subresource))
     if found is None or (method == "POST" and route.kind.namespaced and not route.namespace):
         raise method_not_allowed()
@@ -182,9 +188,11 @@ async def _serve_socket(request: Request, send: Send) -> None:
     try:
         request.identity = await authenticated(request)
         route = find_route(request.path)
-        if route is None or route.subresource != "exec" or "exec" not in route.kind.subresources:
+        if route is None or route.subresource not in _SOCKETS or route.subresource not in route.kind.subresources:
             raise path_not_found()
-        await require(request.identity, "create", route.kind, route.namespace, route.name, "exec")
+        await require(request.identity, "create", route.kind, route.namespace, route.name, route.subresource)
+        if route.subresource != "exec":
+            raise bad_request(_SOCKETS[route.subresource])
         await execs.serve_exec(request, tracked, route)
     except Exception as error:
         refusal = _refusal(error)

@@ -133,7 +133,7 @@ def api(api_server: ApiServer) -> kubernetes.ApiClient:
 
 
 def test_the_python_package_creates_lists_patches_and_deletes(api: kubernetes.ApiClient, namespace: str) -> None:
-    core = kubernetes.CoreV1Api(api)
+    core: Any = kubernetes.CoreV1Api(api)
     spec: Any = {"containers": [{"name": "a", "image": "busybox"}]}
     for name in ("a", "b"):
         core.create_namespaced_pod(namespace, {"metadata": {"name": name, "labels": {"n": name}}, "spec": spec})
@@ -143,11 +143,11 @@ def test_the_python_package_creates_lists_patches_and_deletes(api: kubernetes.Ap
     core.delete_namespaced_pod("a", namespace)
     with pytest.raises(ApiException) as missing:
         core.read_namespaced_pod("a", namespace)
-    assert json.loads(missing.value.body)["message"] == 'pods "a" not found'
+    assert json.loads(missing.value.body or "")["message"] == 'pods "a" not found'
 
 
 def test_the_python_package_scales_and_watches_from_a_revision(api: kubernetes.ApiClient, namespace: str) -> None:
-    apps = kubernetes.AppsV1Api(api)
+    apps: Any = kubernetes.AppsV1Api(api)
     template: Any = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "busybox"}]}}
     spec = {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": template}
     created = apps.create_namespaced_deployment(namespace, {"metadata": {"name": "web"}, "spec": spec})

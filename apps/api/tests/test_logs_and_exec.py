@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx2
@@ -37,7 +38,7 @@ def test_kubectl_prints_a_log(api_server: ApiServer, namespace: str, node: FakeN
 
 def test_options_reach_the_node_in_its_words(api_server: ApiServer, namespace: str, node: FakeNode) -> None:
     uid = running_pod(api_server, namespace, "web")
-    params = {"tailLines": 2, "timestamps": "true", "sinceSeconds": 60, "limitBytes": 1000}
+    params: dict[str, Any] = {"tailLines": 2, "timestamps": "true", "sinceSeconds": 60, "limitBytes": 1000}
     with api_server.client("bob") as client:
         client.get(f"/api/v1/namespaces/{namespace}/pods/web/log", params=params).raise_for_status()
     path, query = node.requests[-1]
@@ -168,10 +169,15 @@ async def test_every_protocol_gets_what_it_knows(api_server: ApiServer, namespac
 async def execute(server: ApiServer, namespace: str, protocol: str, **query: str) -> list[bytes]:
     uri = f"wss://{server.instance.api_listen}/api/v1/namespaces/{namespace}/pods/web/exec?{urlencode(query)}"
     headers = {"authorization": f"Bearer {server.tokens['alice']}"}
-    options = {"ssl": server.tls, "additional_headers": headers, "subprotocols": [protocol], "proxy": None}
+    options: dict[str, Any] = {
+        "ssl": server.tls,
+        "additional_headers": headers,
+        "subprotocols": [protocol],
+        "proxy": None,
+    }
     async with connect(uri, **options) as socket:
         assert socket.subprotocol == protocol
-        return [frame async for frame in socket]
+        return [frame async for frame in socket if isinstance(frame, bytes)]
 
 
 async def test_a_refusal_before_the_upgrade_is_a_status(api_server: ApiServer, namespace: str) -> None:
