@@ -44,7 +44,8 @@ app.conf.update(
     broker_connection_max_retries=None,
     broker_connection_timeout=PUBLISH_SECONDS,
     broker_transport_options={
-        "socket_timeout": 5.0,
+        # Longer than the second for which a consumer waits in BRPOP, no longer than a publisher may be held up.
+        "socket_timeout": 2.0,
         "socket_connect_timeout": PUBLISH_SECONDS,
         "retry_on_timeout": False,
         "max_retries": 0,

@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 TICK = 1.0
 UNSETTLED_EVERY = 30.0
 EVERYTHING_EVERY = 600.0
-BROKER_PAUSE = 3.0
+# How long the broker is left alone after it refused a key; doubled each time, for a hanging one costs a time-out a try.
+BROKER_PAUSE, LONGEST_BROKER_PAUSE = 3.0, 30.0
 LOCAL_THREADS = 2
 # A controller that was away for longer than the log is kept looks at everything instead.
 EVERYTHING = ("Deployment", "ReplicaSet", "Service", "Node")
@@ -37,7 +38,7 @@ class Dispatcher:
 
     def __init__(self, publish: Publish, run: Callable[[Key], None] = tasks.run) -> None:
         self._publish, self._run = publish, run
-        self._away_until = 0.0
+        self._away_until, self._pause = 0.0, BROKER_PAUSE
         self._pool = ThreadPoolExecutor(LOCAL_THREADS, thread_name_prefix="keys")
         self._queued: set[Key] = set()
         self._lock = threading.Lock()
@@ -55,8 +56,10 @@ class Dispatcher:
             self._publish(key)
         except Exception as error:  # whatever the transport raises
             logger.warning("the broker is away, keys run here: %s", error)
-            self._away_until = time.monotonic() + BROKER_PAUSE
+            self._away_until = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, LONGEST_BROKER_PAUSE)
             return False
+        self._pause = BROKER_PAUSE
         return True
 
     def _run_here(self, key: Key) -> None:

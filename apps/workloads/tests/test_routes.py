@@ -17,11 +17,11 @@ class Seen:
     name: str = "a"
     uid: str = "u"
     actor: str = "alice"
-    labels: dict = field(default_factory=dict)
-    previous_labels: dict = field(default_factory=dict)
-    fields: dict = field(default_factory=dict)
-    previous_fields: dict = field(default_factory=dict)
-    owner: tuple = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    previous_labels: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
+    previous_fields: dict[str, str] = field(default_factory=dict)
+    owner: tuple[str, ...] = ()
 
     @property
     def object(self):
@@ -31,8 +31,8 @@ class Seen:
 
 @dataclass
 class Around:
-    selectors: dict = field(default_factory=dict)
-    waiting: tuple = ()
+    selectors: tuple[tuple[str, str, dict[str, str]], ...] = ()
+    waiting: tuple[str, ...] = ()
     listening: bool = True
 
     def selecting(self, kind, namespace, labels):
@@ -46,7 +46,6 @@ class Around:
 
 
 def woken(kind, change, **world):
-    world.setdefault("selectors", ())
     return {(key.kind, key.name, key.node) for key in keys_of(kind, change, Around(**world))}
 
 
