@@ -141,7 +141,7 @@ def _ranges(rules: Mapping[int, _Rule], default: int) -> list[tuple[int, _Rule]]
     """(first number, rule) of each run of numbers that are treated alike, from 0 up."""
     fallback: _Rule = (_Case((), default),)
     runs: list[tuple[int, _Rule]] = [(0, rules.get(0, fallback))]
-    for number in range(1, max(rules) + 2):
+    for number in range(1, max(rules, default=0) + 2):
         rule = rules.get(number, fallback)
         if rule != runs[-1][1]:
             runs.append((number, rule))
