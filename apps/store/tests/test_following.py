@@ -1,4 +1,4 @@
-"""What follows the log or runs beside it: tailer, compaction, delays, projections, commands."""
+"""What follows the log or runs beside it: tailer, compaction, delays, commands."""
 
 import threading
 from collections.abc import Sequence
@@ -9,9 +9,7 @@ from unittest import mock
 import pytest
 from django.core.management import call_command
 
-from apps.configs.models import ConfigMap
 from apps.store import compaction, delays, read, transaction
-from apps.store.guard import writing
 from apps.store.models import Revision
 from apps.store.rows import Change
 from apps.store.tailer import Tailer, stored_cursor
@@ -131,27 +129,6 @@ def test_the_earlier_of_two_looks_counts() -> None:
     due = delays.next_due()
     assert due is not None
     assert abs(due - NOW - timedelta(seconds=5)) < timedelta(milliseconds=2)
-
-
-def test_projections_follow_their_object() -> None:
-    transaction.create("ConfigMap", config_map("a"), ALICE)
-    assert ConfigMap.objects.get().keys == "key"
-    transaction.modify("ConfigMap", "default", "a", lambda it: {**it, "data": {"x": "1", "y": "2"}}, ALICE)
-    row = ConfigMap.objects.get()
-    assert (row.keys, row.size, row.revision) == ("x\ny", 4, read.current_revision())
-    transaction.delete("ConfigMap", "default", "a", ALICE)
-    assert not ConfigMap.objects.exists()
-
-
-def test_projections_can_be_rebuilt() -> None:
-    transaction.create("ConfigMap", config_map("a"), ALICE)
-    with writing():
-        ConfigMap.objects.update(keys="wrong")
-        ConfigMap.objects.create(uid="x", name="ghost", revision=1, created=NOW)
-    output = StringIO()
-    call_command("rebuild_projections", stdout=output)
-    assert list(ConfigMap.objects.values_list("name", "keys")) == [("a", "key")]
-    assert "ConfigMap: 1 rows" in output.getvalue()
 
 
 def test_the_commands_say_what_they_did() -> None:
