@@ -37,7 +37,9 @@ def compact(keep: Keep | None = None, now: datetime | None = None) -> int:
     newest = _newest()
     through = max(_newest_before(now - keep.age), newest - keep.most)
     removed = _advance("compacted", min(through, newest - keep.least), None)
-    return removed + _advance("compacted-hot", _newest_before(now - keep.hot_age), HOT)
+    removed += _advance("compacted-hot", _newest_before(now - keep.hot_age), HOT)
+    _drop_counters()
+    return removed
 
 
 def _advance(mark: str, through: int, kinds: frozenset[str] | None) -> int:
@@ -49,6 +51,22 @@ def _advance(mark: str, through: int, kinds: frozenset[str] | None) -> int:
         removed += commit(lambda transaction, a=position, b=upto: _step(transaction, mark, a, b, kinds), _ORIGIN)  # type: ignore[misc]
         position = upto
     return removed
+
+
+# Counters of owners that are gone and have no children left; uids do not come back, so nobody asks for them again.
+_LEFT_OVER = (
+    " FROM store_counter WHERE name LIKE 'children/%%'"
+    " AND NOT EXISTS (SELECT 1 FROM store_object o WHERE o.uid = substr(store_counter.name, 10))"
+    " AND NOT EXISTS (SELECT 1 FROM store_owner w WHERE w.owner_uid = substr(store_counter.name, 10))"
+)
+
+
+def _drop_counters() -> None:
+    with pool.pool().connection() as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1{_LEFT_OVER} LIMIT 1", [])
+        any_left = cursor.fetchone() is not None
+    if any_left:
+        commit(lambda transaction: transaction.cursor.execute(f"DELETE{_LEFT_OVER}", []), _ORIGIN)
 
 
 def _step(transaction: Transaction, mark: str, after: int, upto: int, kinds: frozenset[str] | None) -> int:

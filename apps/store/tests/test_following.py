@@ -10,10 +10,10 @@ import pytest
 from django.core.management import call_command
 
 from apps.store import compaction, delays, read, transaction
-from apps.store.models import Revision
+from apps.store.models import Counter, Revision
 from apps.store.rows import Change
 from apps.store.tailer import Tailer, stored_cursor
-from apps.store.tests.shapes import ALICE, config_map
+from apps.store.tests.shapes import ALICE, config_map, owned_by
 
 pytestmark = pytest.mark.usefixtures("store")
 NOW = datetime.now(UTC)
@@ -104,6 +104,17 @@ def test_old_revisions_of_leases_go_within_a_minute_and_leave_the_others() -> No
     assert compaction.compact(now=datetime.now(UTC) + timedelta(minutes=1)) == 1
     assert read.history("Lease", "kube-node-lease", "n1") == []
     assert len(read.history("ConfigMap", "default", "a")) == 1
+
+
+def test_counters_of_owners_that_are_gone_go_too() -> None:
+    owner = transaction.create("ConfigMap", config_map("owner"), ALICE)
+    transaction.create("ConfigMap", config_map("child", ownerReferences=owned_by(owner.uid)), ALICE)
+    transaction.delete("ConfigMap", "default", "owner", ALICE)
+    compaction.compact()
+    assert Counter.objects.filter(name=f"children/{owner.uid}").exists()
+    transaction.delete("ConfigMap", "default", "child", ALICE)
+    compaction.compact()
+    assert not Counter.objects.filter(name=f"children/{owner.uid}").exists()
 
 
 def test_compaction_takes_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
