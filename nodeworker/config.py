@@ -45,7 +45,9 @@ def load_config(path: Path) -> NodeConfig:
     try:
         return msgspec.json.decode(path.read_bytes(), type=NodeConfig)
     except FileNotFoundError:
-        raise SystemExit(f"{path} does not exist: run `./gantry up` once, it writes the node's configuration.") from None
+        raise SystemExit(
+            f"{path} does not exist: run `./gantry up` once, it writes the node's configuration."
+        ) from None
     except msgspec.ValidationError as problem:
         raise SystemExit(f"{path} is not a node configuration: {problem}") from None
 

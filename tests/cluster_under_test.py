@@ -87,7 +87,7 @@ class Cluster:
 def eventually(look: Callable[[], T | None], what: str, timeout: float = 60.0, pause: float = 0.2) -> T:
     """Return the first result of `look` that is true; for what is seen only from outside, where nothing can wake us."""
     deadline = time.monotonic() + timeout
-    last: Any = None
+    last: T | None = None
     while time.monotonic() < deadline:
         last = look()
         if last:

@@ -68,7 +68,7 @@ def container_pids(cluster: Cluster) -> set[int]:
     for parent in cgroups(cluster.instance):
         for tasks in parent.rglob("cgroup.procs"):
             pids |= {int(line) for line in tasks.read_text().split()}
-    return {pid for pid in pids if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep\0100000")}
+    return {pid for pid in pids if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep\x00100000")}
 
 
 def child_pid(cluster: Cluster, name: str) -> int:

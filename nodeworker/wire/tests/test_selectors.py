@@ -102,14 +102,16 @@ REQUIREMENTS = st.one_of(
 
 def naive(requirement: Requirement, labels: dict[str, str]) -> bool:
     present, value = requirement.key in labels, labels.get(requirement.key, "")
-    number = int(value) if value.isdigit() else None
+    if requirement.operator in ("Gt", "Lt"):
+        if not value.isdigit():
+            return False
+        bound = int(requirement.values[0])
+        return int(value) > bound if requirement.operator == "Gt" else int(value) < bound
     return {
         "In": present and value in requirement.values,
         "NotIn": not (present and value in requirement.values),
         "Exists": present,
         "DoesNotExist": not present,
-        "Gt": number is not None and number > int(requirement.values[0] if requirement.values else 0),
-        "Lt": number is not None and number < int(requirement.values[0] if requirement.values else 0),
     }[requirement.operator]
 
 
