@@ -101,8 +101,7 @@ class PodVolumes:
         except FileNotFoundError:
             found = make_directory_in_root(root, sub_path, 0o777)
         try:
-            if os.path.ismount(target):
-                umount2(str(target), MNT_DETACH)
+            _unmount(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             if stat.S_ISDIR(os.fstat(found).st_mode):
                 target.mkdir(exist_ok=True)
@@ -120,9 +119,7 @@ class PodVolumes:
         if not own.exists():
             return
         for path in (*(own / "subpaths").glob("*"), *(own / "volumes").glob("*")):
-            if os.path.ismount(path) or path.is_file():
-                with contextlib.suppress(OSError):
-                    umount2(str(path), MNT_DETACH)
+            _unmount(path)
         trash = self.home / f".removed-{uuid.uuid4().hex}"
         with contextlib.suppress(FileNotFoundError):
             own.rename(trash)
@@ -131,3 +128,10 @@ class PodVolumes:
     def present(self) -> set[str]:
         """The pods that have volumes here."""
         return {path.name for path in self.home.iterdir() if not path.name.startswith(".")}
+
+
+def _unmount(path: Path) -> None:
+    """Unmount whatever is mounted there. (A bind within one file system does not look like a mount: just try.)"""
+    with contextlib.suppress(OSError):  # EINVAL: nothing is mounted there; ENOENT: it is not there
+        while True:
+            umount2(str(path), MNT_DETACH)

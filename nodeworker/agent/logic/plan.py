@@ -61,7 +61,7 @@ def plan(view: View, now: float) -> Plan:
     if podspec.phase(view.pod) in podspec.FINISHED or is_finished(view.pod, view):
         return _plan_finished(view)
     if not _sandbox_alive(view):
-        return _plan_sandbox(view, now)
+        return _plan_sandbox(view.pod, view, now)
     return _plan_containers(view.pod, view, now)
 
 
@@ -172,13 +172,16 @@ def _waiting_for_image(container: Object, seen: ContainerSeen | None, view: View
     return Decision(Next.WAIT, image.reason, image.message, wake_at)
 
 
-def _plan_sandbox(view: View, now: float) -> Plan:
+def _plan_sandbox(pod: Object, view: View, now: float) -> Plan:
     failure = view.memory.failures.get(SANDBOX)
     if failure is not None and now < failure.retry_at:
         return Plan((), failure.retry_at)
+    # The images that are needed first are fetched while the sandbox is made.
+    first = podspec.init_containers(pod)[:1] or podspec.containers(pod)
+    pulls = tuple(PullImage(str(entry["name"])) for entry in first if view.images.get(entry["name"]) is None)
     if view.observed is not None:
-        return Plan((StopPod(), RemovePod(), EnsureSandbox()))
-    return Plan((EnsureSandbox(),))
+        return Plan((StopPod(), RemovePod(), *pulls, EnsureSandbox()))
+    return Plan((*pulls, EnsureSandbox()))
 
 
 def _plan_containers(pod: Object, view: View, now: float) -> Plan:

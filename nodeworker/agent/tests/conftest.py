@@ -96,7 +96,7 @@ class Node:
         self.agent = agent
         return agent
 
-    def run_pod(self, name: str, *command: str, **spec: Any) -> Any:
+    def run_pod(self, name: str, *command: str, **spec: Any) -> dict[str, Any]:
         container = {"name": "main", "image": "busybox", "command": list(command), **spec.pop("container", {})}
         pod = {
             "apiVersion": "v1",
@@ -105,14 +105,16 @@ class Node:
             "spec": {"nodeName": "n1", "restartPolicy": "Always", "containers": [container], **spec},
             "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]},
         }
-        return self.api.put("pods", pod)
+        created: dict[str, Any] = self.api.put("pods", pod)
+        return created
 
     def status(self, name: str) -> dict[str, Any]:
         pod = self.api.get("pods", "shop", name)
         return {} if pod is None else dict(pod["status"])
 
     def container(self, name: str) -> dict[str, Any]:
-        return (self.status(name).get("containerStatuses") or [{"state": {}, "lastState": {}, "restartCount": 0}])[0]
+        statuses: list[dict[str, Any]] = self.status(name).get("containerStatuses") or []
+        return statuses[0] if statuses else {"state": {}, "lastState": {}, "restartCount": 0}
 
     def is_ready(self, name: str) -> bool:
         conditions = {entry["type"]: entry["status"] for entry in self.status(name).get("conditions", ())}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nodeworker.agent.tests.conftest import end_process
+from nodeworker.runtime.specs import ProcessSpec
 
 pytestmark = pytest.mark.root
 
@@ -182,9 +183,43 @@ def test_a_service_reaches_its_pods_from_the_host(node):
     wait_for_port("127.0.0.1", 31987)
 
 
-def slice_of(*addresses):
+def test_a_pod_reaches_services_its_own_too_and_cannot_pretend(node):
+    node.run_pod("server", "httpd", "-f", "-p", "8080", "-h", "/bin")
+    powers = {"securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}}
+    node.run_pod("client", "sleep", "1000", container=powers)
+    node.api.wait(lambda: node.is_ready("server") and node.is_ready("client"))
+    address = node.status("server")["podIP"]
+    wait_for_port(address, 8080)
+    spec = {"clusterIP": "10.211.128.20", "ports": [{"port": 80}]}
+    node.api.put("services", {"metadata": {"namespace": "shop", "name": "inner"}, "spec": spec})
+    node.api.put("endpointslices", slice_of(address, service="inner"))
+    wait_for_port("10.211.128.20", 80)
+    assert asks(node, "client", "10.211.128.20") == 0
+    assert asks(node, "server", "10.211.128.20") == 0  # itself, through the service
+    assert asks(node, "client", "10.211.128.77") != 0
+    assert enter(node, "client", "ping", "-c1", "-W2", address) == 0
+    assert enter(node, "client", "ip", "address", "add", "10.211.7.250/24", "dev", "eth0") == 0
+    assert enter(node, "client", "ping", "-c1", "-W1", "-I", "10.211.7.250", address) != 0
+
+
+def asks(node, name, address):
+    """0 when the pod gets an answer of HTTP from the address."""
+    script = f"printf 'GET /cat HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} 80 | grep -q HTTP/1"
+    return enter(node, name, "sh", "-c", script)
+
+
+def enter(node, name, *command):
+    """The exit code of a command in the pod's container."""
+    session = node.agent.runtime.exec(f"uid-{name}", "main", 0, ProcessSpec(list(command)))
+    try:
+        return session.wait(20)
+    finally:
+        session.close()
+
+
+def slice_of(*addresses, service="web"):
     return {
-        "metadata": {"namespace": "shop", "name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
+        "metadata": {"namespace": "shop", "name": f"{service}-1", "labels": {"kubernetes.io/service-name": service}},
         "addressType": "IPv4",
         "ports": [{"port": 8080, "name": "", "protocol": "TCP"}],
         "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],

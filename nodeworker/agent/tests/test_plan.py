@@ -34,6 +34,10 @@ def test_a_new_pod_gets_its_sandbox_first():
     assert actions(view_of(make_pod(), sandbox=False)) == [do.EnsureSandbox()]
 
 
+def test_images_are_fetched_while_the_sandbox_is_made():
+    assert actions(view_of(make_pod(), sandbox=False, images={})) == [do.PullImage("main"), do.EnsureSandbox()]
+
+
 def test_a_container_with_its_image_is_created_and_started():
     assert actions(view_of(make_pod())) == [do.CreateContainer("main", 0), do.StartContainer("main", 0)]
 
