@@ -138,6 +138,15 @@ def test_pods_run_on_while_the_processes_are_down_and_are_taken_over(own: Cluste
     assert own.get("pod", "sleeper")["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
+def test_an_upgrade_restarts_the_processes_and_leaves_the_pods_alone(own: Cluster) -> None:
+    """What `up` does after `git pull`: the code that runs is not the checkout's any more."""
+    before, web = container_pids(own), child_pid(own, "web")
+    (own.home / "run" / "version").write_text("an older checkout")
+    assert "is up" in own.up()
+    assert child_pid(own, "web") != web
+    assert container_pids(own) == before
+
+
 def test_every_process_may_die_and_the_instance_goes_on(own: Cluster) -> None:
     for name in ("broker", "controller", "web"):
         old = child_pid(own, name)

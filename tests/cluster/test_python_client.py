@@ -18,7 +18,7 @@ LABELS = {"app": "talker"}
 def api(cluster: Cluster) -> Iterator[Any]:
     connection = config.new_client_from_config(str(cluster.home / "admin.kubeconfig"))
     core = client.CoreV1Api(connection)
-    core.create_namespace({"metadata": {"name": NAMESPACE}})
+    core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=NAMESPACE)))
     yield connection
     core.delete_namespace(NAMESPACE)
     connection.close()
@@ -29,7 +29,7 @@ def talker(api: Any) -> str:
     """The name of a running pod of a deployment that prints a line and waits."""
     container = {"name": "main", "image": "busybox", "command": ["sh", "-c", "echo hello; exec sleep 100000"]}
     spec = {"terminationGracePeriodSeconds": 1, "containers": [container]}
-    body = {
+    body: Any = {
         "metadata": {"name": "talker"},
         "spec": {"selector": {"matchLabels": LABELS}, "template": {"metadata": {"labels": LABELS}, "spec": spec}},
     }
@@ -83,11 +83,11 @@ def test_scaled_up_and_down(api: Any, talker: str) -> None:
 
 
 def test_an_invalid_object_is_refused_with_its_field(api: Any) -> None:
-    body = {"metadata": {"name": "Wrong_Name"}, "data": {}}
+    body: Any = {"metadata": {"name": "Wrong_Name"}, "data": {}}
     with pytest.raises(client.ApiException) as refusal:
         client.CoreV1Api(api).create_namespaced_config_map(NAMESPACE, body)
     assert refusal.value.status == 422
-    assert "metadata.name" in refusal.value.body
+    assert "metadata.name" in str(refusal.value.body)
 
 
 def test_deleted_with_its_pods(api: Any, talker: str) -> None:
