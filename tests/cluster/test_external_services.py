@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,14 +51,14 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data = folder / "data"
     data.mkdir()
     os.chown(data, user.pw_uid, user.pw_gid)
-    as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": data}
+    as_user: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": data}
     subprocess.run(
         [binaries / "initdb", "-D", data, "-A", "trust", "-U", "gantry"], check=True, capture_output=True, **as_user
     )
     command = [binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", str(data)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_user) as server:
         eventually(lambda: _accepts(port), "PostgreSQL accepts", 30)
-        create = [binaries / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "gantry", "gantry"]
+        create: list[str | Path] = [binaries / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "gantry", "gantry"]
         eventually(lambda: subprocess.run(create, capture_output=True, check=False).returncode == 0, "a database", 30)
         yield f"postgresql://gantry@127.0.0.1:{port}/gantry"
         server.send_signal(signal.SIGINT)
