@@ -17,10 +17,15 @@ def boot_id() -> str:
 def start_time(pid: int) -> int | None:
     """Clock ticks from boot to the process's start, or None when there is none. A zombie counts as none."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - hot path
-            fields = file.read().rpartition(b")")[2].split()
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError):
         return None
+    try:
+        fields = os.read(descriptor, 4096).rpartition(b")")[2].split()
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(descriptor)
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 MESSAGE_LIMIT = 192 * 1024
+# Made once: json.dumps would build an encoder for every message.
+encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def listen(path: Path, backlog: int = 128) -> socket.socket:
@@ -65,7 +67,7 @@ def peer(connection: socket.socket) -> tuple[int, int]:
 
 def send(connection: socket.socket, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
     """One message as JSON, with descriptors."""
-    data = json.dumps(message, separators=(",", ":")).encode()
+    data = encode(message).encode()
     if descriptors:
         socket.send_fds(connection, [data], list(descriptors))
     else:
@@ -77,4 +79,4 @@ def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     data, descriptors, _flags, _address = socket.recv_fds(connection, MESSAGE_LIMIT, 8, socket.MSG_CMSG_CLOEXEC)
     if not data:
         raise EOFError("the other end closed the connection")
-    return json.loads(data), descriptors
+    return json.loads(data.decode()), descriptors

@@ -17,19 +17,20 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from nodeworker.kernel import devices, namespaces, pidfd, sockets, terminal
 from nodeworker.kernel.cgroups.hierarchy import Cgroups
 from nodeworker.runtime import enter, init, state
 from nodeworker.runtime.errors import ContainerRuntimeError, InvalidTransition, StartError, from_message, is_error
 from nodeworker.runtime.log_writer import LogWriter
-from nodeworker.runtime.specs import CREATED, EXITED, RUNNING, ContainerState
+from nodeworker.runtime.specs import CREATED, EXITED, RUNNING, ContainerState, container_state_to_dict
 
 _CHUNK = 64 * 1024
 Reply = Callable[[dict[str, Any], list[int]], None]
+# What runs in the child: `init.run`, with its parameters.
+FirstProcess = Callable[[Path, list[str], str, Cgroups, socket.socket, tuple[int, int, int]], NoReturn]
 
 
 class Loop(Protocol):
@@ -85,8 +86,17 @@ class Container:
     """One attempt of one container, while the shim lives."""
 
     def __init__(
-        self, name: str, attempt: int, directory: Path, log_directory: Path, group: str, cgroups: Cgroups, loop: Loop
+        self,
+        name: str,
+        attempt: int,
+        directory: Path,
+        log_directory: Path,
+        group: str,
+        cgroups: Cgroups,
+        loop: Loop,
+        first: FirstProcess = init.run,
     ) -> None:
+        self._first = first
         self.directory, self.group = directory, group
         self._log_directory, self._cgroups, self._loop = log_directory, cgroups, loop
         self.state = ContainerState(name, attempt, state.NOTHING)
@@ -106,11 +116,11 @@ class Container:
         self.state.phase = state.advance(self.state.phase, event, self._history)
 
     def _save(self) -> None:
-        if self.directory.exists():
-            pid = self.state.pid
-            started = pidfd.start_time(pid) if pid else None
-            data = {**asdict(self.state), "start_time": started, "boot_id": pidfd.boot_id()}
-            state.write_json(self.directory / "state.json", data)
+        pid = self.state.pid
+        started = pidfd.start_time(pid) if pid else None
+        data = {**container_state_to_dict(self.state), "start_time": started, "boot_id": pidfd.boot_id()}
+        with contextlib.suppress(FileNotFoundError):  # its directory has been thrown away
+            state.write_json(f"{self.directory}/state.json", data)
         self.on_change()
 
     @property
@@ -122,7 +132,7 @@ class Container:
     def create(self, pids: PidNamespaces, reply: Reply) -> None:
         """Fork the container's first process; `reply` is called when it waits to be started, or has failed."""
         self._advance(state.CREATE)
-        spec = state.read_json(self.directory / "spec.json")
+        spec = state.read_json(f"{self.directory}/spec.json")
         if spec is None:
             raise ContainerRuntimeError("the container's spec.json is missing or damaged")
         self._reply = reply
@@ -136,7 +146,7 @@ class Container:
         child = pids.fork_first()
         if child == 0:
             layers = spec["lower_directories"]
-            init.run(self.directory, layers, self.group, self._cgroups, theirs, streams)
+            self._first(self.directory, layers, self.group, self._cgroups, theirs, streams)
         theirs.close()
         for descriptor in set(streams):
             os.close(descriptor)
@@ -190,7 +200,7 @@ class Container:
             self.input = descriptors[0]
             self._watch_output(os.dup(descriptors[0]), "stdout")
         self._save()
-        self._answer(asdict(self.state))
+        self._answer(container_state_to_dict(self.state))
 
     def _on_error(self, message: dict[str, Any]) -> None:
         error = from_message(message)
@@ -224,7 +234,7 @@ class Container:
         self._advance(state.START)
         self.state.started_at = time.time()
         self._save()
-        self._answer(asdict(self.state))
+        self._answer(container_state_to_dict(self.state))
 
     # Output
 

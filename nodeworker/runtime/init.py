@@ -85,8 +85,9 @@ def _run(
     steps.done("configuration")
 
     # 2. The control group comes before its namespace, whose root is the group that we are in when we unshare it.
-    cgroups.create(group)
-    cgroups.apply(group, limits_from_resources(linux.get("resources", {})))
+    limits = limits_from_resources(linux.get("resources", {}))
+    cgroups.create(group, cpuset=bool(limits.cpuset_cpus or limits.cpuset_mems))
+    cgroups.apply(group, limits)
     _adjust_oom_score(process.oom_score_adjustment)
     cgroups.join(group)
     unshare(CLONE_NEWCGROUP)

@@ -1,6 +1,6 @@
-"""Makes a pod: its control group, its network, IPC and UTS namespaces, its address, its files. Called once by the shim.
+"""Makes a pod: its control group, its network, IPC and UTS namespaces, its address, its files. For `pod_builder.py`.
 
-The shim lives in these namespaces, so they last as long as it does; nothing is bind-mounted to keep them, and nothing
+The shim enters these namespaces, so they last as long as it does; nothing is bind-mounted to keep them, and nothing
 is deleted by hand at the end: when the last process of the pod has gone, the kernel drops the network namespace and
 the veth pair with it (deleting the pair ourselves would block for 16 to 31 ms).
 """
@@ -44,7 +44,7 @@ _DEFAULT_SYSCTLS = {
 
 def build(spec: PodSpec, directory: Path, group: str, cgroups: Cgroups, steps: Steps) -> None:
     """Leave the host's namespaces for new ones and furnish them."""
-    cgroups.create(group)
+    cgroups.create(group, cpuset=False)
     cgroups.apply(group, _limits(spec.cgroup_limits))
     steps.done("pod cgroup")
 

@@ -144,6 +144,8 @@ class RootFilesystem:
         top = mounts.new_filesystem("tmpfs", {"mode": "755", "size": "64k"}, attributes & ~mounts.MOUNT_ATTR_RDONLY)
         mounts.move_mount(top, target)
         for tree in trees:
+            if not os.path.exists(f"{tree.root}/{self._group}"):  # noqa: PTH110
+                continue  # a controller that nothing limits here (cgroups.create)
             name = tree.root.name
             os.mkdir(name, dir_fd=top)
             place = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=top)
@@ -182,15 +184,19 @@ class RootFilesystem:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             if stat.S_ISDIR(os.fstat(target).st_mode):
-                empty = mounts.new_filesystem("tmpfs", {"size": "4k", "mode": "555"}, mounts.MOUNT_ATTR_RDONLY)
-                mounts.move_mount(empty, target)
-                os.close(empty)
+                if empty is None:
+                    empty = mounts.new_filesystem("tmpfs", {"size": "4k", "mode": "555"}, mounts.MOUNT_ATTR_RDONLY)
+                tree = mounts.open_tree(empty, "")  # one empty directory shows in the place of all of them
+                mounts.move_mount(tree, target)
+                os.close(tree)
             else:
                 tree = mounts.open_tree(null, "")
                 mounts.move_mount(tree, target)
                 os.close(tree)
             os.close(target)
         os.close(null)
+        if empty is not None:
+            os.close(empty)
 
     def make_read_only(self, read_only: Sequence[str]) -> None:
         """Bind each path on itself, read-only."""

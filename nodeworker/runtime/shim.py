@@ -8,7 +8,6 @@ thread around one epoll; nothing that it does waits for whoever asked.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import select
 import signal
@@ -18,92 +17,86 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nodeworker.kernel import mounts, pidfd, prctl, sockets
+from nodeworker.kernel import namespaces, prctl, sockets
 from nodeworker.kernel.cgroups.hierarchy import Cgroups
-from nodeworker.runtime import pod, state
-from nodeworker.runtime.container import Container, Execution, PidNamespaces
+from nodeworker.runtime import init, pod, pod_builder, state
+from nodeworker.runtime.container import Container, Execution, FirstProcess, PidNamespaces
 from nodeworker.runtime.errors import ContainerRuntimeError, NotFound, to_message
-from nodeworker.runtime.init import Steps
-from nodeworker.runtime.specs import READY, STOPPED, PodSpec, pod_spec_from_dict
+from nodeworker.runtime.specs import STOPPED
 
-_OUT_OF_MEMORY_SCORE = "-998"
+Reply = Callable[[dict[str, Any], list[int]], None]
 
 
 def main(pod_directory: Path, home: Path, cgroup_parent: str, cgroups: Cgroups, caller: socket.socket) -> None:
     """The life of a shim, from the fork of the zygote. `caller` waits for the pod's state or an error."""
+    prctl.set_name("gantry-shim")
+    prctl.set_child_subreaper()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     try:
-        shim = Shim(pod_directory, home, cgroup_parent, cgroups)
-        answer = shim.build()
-    except Exception as error:  # the edge: the caller gets the sentence, and this process ends
+        builder = os.fork()
+    except OSError as error:
         with contextlib.suppress(OSError):
             sockets.send(caller, to_message(error))
         return
-    with contextlib.suppress(OSError):
-        sockets.send(caller, answer)
+    if builder == 0:
+        ours.close()
+        pod_builder.run(pod_directory, home, cgroup_parent, cgroups, theirs, caller)
+    theirs.close()
     caller.close()
+    try:
+        made, (listener,) = sockets.receive(ours)
+    except EOFError:
+        return  # it could not be built, and the builder has said so
+    try:
+        shim = Shim(pod_directory, home, cgroup_parent, cgroups)
+        shim.take_over(builder, made, listener)
+    except Exception as error:  # the edge: the caller gets the sentence, and this process ends
+        sockets.send(ours, to_message(error))
+        return
+    sockets.send(ours, {})
+    ours.close()
     shim.serve()
 
 
 class Shim:
     """The pod's process: its containers and its event loop."""
 
-    def __init__(self, pod_directory: Path, home: Path, cgroup_parent: str, cgroups: Cgroups) -> None:
+    def __init__(
+        self, pod_directory: Path, home: Path, cgroup_parent: str, cgroups: Cgroups, *, first: FirstProcess = init.run
+    ) -> None:
+        self._first = first
         self._directory, self._home, self._parent = pod_directory, home, cgroup_parent
-        data = state.read_json(pod_directory / "spec.json")
-        if data is None:
-            raise ContainerRuntimeError("the pod's spec.json is missing or damaged")
-        self._spec: PodSpec = pod_spec_from_dict(data)
         self._cgroups = cgroups
-        self._group = state.pod_group(cgroup_parent, self._spec.uid)
         self._containers: dict[tuple[str, int], Container] = {}
         self._processes: dict[int, Container | Execution] = {}
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callable[[], object]] = {}
-        self._stopping: list[Callable[[dict[str, Any], list[int]], None]] | None = None
+        self._stopping: list[Reply] | None = None
         self._done = False
         self._infra: int | None = None
-        self._status: dict[str, Any] = {}
 
     # Birth
 
-    def build(self) -> dict[str, Any]:
-        """Make the pod; what the caller gets to know."""
-        steps = Steps()
-        prctl.set_name("gantry-shim")
-        prctl.set_child_subreaper()
-        with contextlib.suppress(PermissionError):
-            Path("/proc/self/oom_score_adj").write_text(_OUT_OF_MEMORY_SCORE)
-        try:
-            pod.build(self._spec, self._directory, self._group, self._cgroups, steps)
-        except BaseException:
-            self._clean()
-            raise
-        if self._spec.share_process_namespace and not self._spec.host_pid:
-            own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    def take_over(self, builder: int, made: dict[str, Any], listener: int) -> None:
+        """Enter the namespaces that the builder has made, and be ready for requests."""
+        self._uid = str(made["uid"])
+        self._group = state.pod_group(self._parent, self._uid)
+        if made["namespaces"]:
+            process = os.pidfd_open(builder)
+            namespaces.setns(process, made["namespaces"])
+            os.close(process)
+        if made["share_pid"] and not made["host_pid"]:
+            own = namespaces.open_namespace("pid")
             self._infra = pod.fork_infra(own)
             os.close(own)
-        self._pids = PidNamespaces(host=self._spec.host_pid, infra=self._infra)
-        self._listener = sockets.listen(self._directory / "shim.sock")
-        self.watch(self._listener.fileno(), self._accept)
+        self._pids = PidNamespaces(host=made["host_pid"], infra=self._infra)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, listener)
+        self.watch(listener, self._accept)
         self._watch_children()
-        steps.done("shim")
-        self._status = {
-            "phase": READY,
-            "shim_pid": os.getpid(),
-            "start_time": pidfd.start_time(os.getpid()),
-            "boot_id": pidfd.boot_id(),
-            "steps": steps.taken,
-        }
-        self._save()
-        return self._status
-
-    def _save(self) -> None:
-        state.write_json(self._directory / "pod.json", self._status)
-        self._announce()
 
     def _announce(self) -> None:
         with contextlib.suppress(OSError):
-            state.announce(self._home, self._spec.uid)
+            state.announce(self._home, self._uid)
 
     # The loop
 
@@ -118,16 +111,19 @@ class Shim:
 
     def serve(self) -> None:
         """Until the pod is stopped."""
-        gc.freeze()
         while not self._done:
-            for descriptor, _events in self._epoll.poll():
-                callback = self._callbacks.get(descriptor)
-                if callback is None:
-                    continue
-                try:
-                    callback()
-                except Exception:  # the edge of the loop: one fault must not end a pod
-                    traceback.print_exc()
+            self.turn()
+
+    def turn(self, timeout: float | None = None) -> None:
+        """Wait for something to happen and deal with it."""
+        for descriptor, _events in self._epoll.poll(timeout):
+            callback = self._callbacks.get(descriptor)
+            if callback is None:
+                continue
+            try:
+                callback()
+            except Exception:  # the edge of the loop: one fault must not end a pod
+                traceback.print_exc()
 
     def _watch_children(self) -> None:
         read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -185,7 +181,7 @@ class Shim:
         self,
         connection: socket.socket,
         request: dict[str, Any],
-        reply: Callable[[dict[str, Any], list[int]], None],
+        reply: Reply,
     ) -> None:
         operation = request.get("op")
         if operation == "create":
@@ -217,7 +213,7 @@ class Shim:
             raise NotFound(f'the pod has no container "{request["name"]}" (attempt {request["attempt"]})')
         return container
 
-    def _create(self, request: dict[str, Any], reply: Callable[[dict[str, Any], list[int]], None]) -> None:
+    def _create(self, request: dict[str, Any], reply: Reply) -> None:
         name, attempt = str(request["name"]), int(request["attempt"])
         if self._stopping is not None:
             raise ContainerRuntimeError("the pod is being stopped")
@@ -227,10 +223,11 @@ class Shim:
             name,
             attempt,
             state.container_directory(self._directory, name, attempt),
-            self._home / "logs" / self._spec.uid / name,
-            state.container_group(self._parent, self._spec.uid, name, attempt),
+            self._home / "logs" / self._uid / name,
+            state.container_group(self._parent, self._uid, name, attempt),
             self._cgroups,
             self,
+            self._first,
         )
         container.on_change = self._announce
         self._containers[name, attempt] = container
@@ -246,7 +243,7 @@ class Shim:
         connection: socket.socket,
         container: Container,
         request: dict[str, Any],
-        reply: Callable[[dict[str, Any], list[int]], None],
+        reply: Reply,
     ) -> None:
         execution = Execution(self, reply)
         execution.run(container, self._pids, self._cgroups, request["process"])
@@ -254,7 +251,7 @@ class Shim:
         self.forget(connection.fileno())
         self.watch(connection.fileno(), lambda: self._on_request(connection, execution))
 
-    def _remove(self, container: Container, reply: Callable[[dict[str, Any], list[int]], None]) -> None:
+    def _remove(self, container: Container, reply: Reply) -> None:
         def gone() -> None:
             self._containers.pop((container.state.name, container.state.attempt), None)
             reply({}, [])
@@ -267,7 +264,7 @@ class Shim:
 
     # End
 
-    def _stop(self, reply: Callable[[dict[str, Any], list[int]], None]) -> None:
+    def _stop(self, reply: Reply) -> None:
         self._stopping = self._stopping or []
         self._stopping.append(reply)
         for container in self._containers.values():
@@ -280,18 +277,11 @@ class Shim:
         if self._infra is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._infra, signal.SIGKILL)
-        self._clean()
-        self._status = {**self._status, "phase": STOPPED}
+        pod_builder.clean(self._directory, self._group, self._cgroups)
+        status = state.read_json(self._directory / "pod.json") or {}
         with contextlib.suppress(OSError):
-            self._save()
+            state.write_json(self._directory / "pod.json", {**status, "phase": STOPPED})
+        self._announce()
         for reply in self._stopping:
             reply({}, [])
         self._done = True
-
-    def _clean(self) -> None:
-        with contextlib.suppress(OSError):
-            mounts.umount2(str(self._directory / "shm"), mounts.MNT_DETACH)
-        with contextlib.suppress(OSError):
-            (self._directory / "shim.sock").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self._cgroups.remove(self._group)

@@ -143,6 +143,11 @@ def pod_spec_from_dict(data: dict[str, Any]) -> PodSpec:
     )
 
 
+def container_state_to_dict(state: ContainerState) -> dict[str, Any]:
+    """The state as JSON-ready data. (`dataclasses.asdict` copies deeply and costs a shim time and memory.)"""
+    return {name: getattr(state, name) for name in ContainerState.__slots__}
+
+
 def container_state_from_dict(data: dict[str, Any]) -> ContainerState:
     """A state read from disk; steps come back as tuples."""
     known = {key: value for key, value in data.items() if key in ContainerState.__slots__}

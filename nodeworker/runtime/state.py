@@ -17,6 +17,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from nodeworker.kernel.sockets import encode
 from nodeworker.runtime.errors import ContainerRuntimeError, InvalidTransition
 from nodeworker.runtime.specs import CREATED, EXITED, RUNNING
 
@@ -75,12 +76,12 @@ def pod_group(cgroup_parent: str, pod_uid: str) -> str:
     return f"{cgroup_parent}/pod{pod_uid}"
 
 
-def write_json(path: Path, data: dict[str, Any]) -> None:
+def write_json(path: Path | str, data: dict[str, Any]) -> None:
     """Replace a file by rename."""
     temporary = f"{path}.new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        content = json.dumps(data, separators=(",", ":")).encode()
+        content = encode(data).encode()
         while content:
             content = content[os.write(descriptor, content) :]
     finally:
@@ -88,16 +89,21 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     os.rename(temporary, path)  # noqa: PTH104 - hot path
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path | str) -> dict[str, Any] | None:
     """The file's content, or None when it is missing or (after a power failure) damaged."""
     try:
-        data = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    try:
+        data = json.loads(os.read(descriptor, os.fstat(descriptor).st_size).decode())
+    except ValueError:
+        return None
+    finally:
+        os.close(descriptor)
     return data if isinstance(data, dict) else None
 
 
 def announce(home: Path, pod_uid: str) -> None:
     """Wake whoever watches `<home>/changes`."""
-    path = home / "changes" / pod_uid
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.close(os.open(f"{home}/changes/{pod_uid}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

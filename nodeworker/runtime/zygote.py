@@ -13,18 +13,17 @@ import contextlib
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nodeworker.kernel import capabilities, mounts, pidfd, prctl, sockets
 from nodeworker.kernel.cgroups.hierarchy import Cgroups
-from nodeworker.runtime import log_writer, seccomp_cache, shim
-from nodeworker.runtime.errors import to_message
-from nodeworker.runtime.specs import ContainerState
+from nodeworker.runtime import log_writer, rehearsal, seccomp_cache, shim
+from nodeworker.runtime.specs import ContainerState, container_state_to_dict
 
 _READ_ONLY_STAGE = "read-only"
 
@@ -48,7 +47,7 @@ def _execute_read_only(arguments: list[str]) -> None:
 
 
 def serve(socket_path: Path, home: Path, cgroup_parent: str, version: str, report: int) -> None:
-    """Fork a shim for each request, until told to quit."""
+    """Fork a child for each request, which answers it or becomes a shim, until told to quit."""
     cgroups = Cgroups()
     group = f"{cgroup_parent}/runtime"
     cgroups.create(group)
@@ -60,20 +59,50 @@ def serve(socket_path: Path, home: Path, cgroup_parent: str, version: str, repor
     listener = sockets.listen(socket_path)
     os.write(report, b"ready")
     os.close(report)
-    gc.collect()
     _warm_up()
+    rehearsal.rehearse(home, cgroup_parent, cgroups)
+    gc.collect()
     # What is alive now is never looked at by the collector again, so a shim shares these pages for its whole life.
     gc.freeze()
+    # What this process writes to after a fork is no longer shared with the shim, so it does nothing but fork: the child
+    # reads the request and answers the caller itself.
+    zygote = os.pidfd_open(os.getpid())
     while True:
         connection, _address = listener.accept()
-        with connection:
-            request = _request(connection)
-            if request.get("op") == "quit":
-                return
-            if request.get("op") == "version":
-                _send(connection, {"version": version, "pid": os.getpid()})
-            elif request.get("op") == "pod":
-                _fork_shim(listener, connection, Path(request["pod_directory"]), home, cgroup_parent, cgroups)
+        if _fork() == 0:
+            listener.close()
+            try:
+                _answer(connection, zygote, version, home, cgroup_parent, cgroups)
+            finally:
+                os._exit(0)
+        connection.close()
+
+
+def _fork() -> int:
+    """fork(2). Without room for a process the caller finds the connection closed."""
+    try:
+        return os.fork()
+    except OSError:
+        return -1
+
+
+def _answer(
+    connection: socket.socket, zygote: int, version: str, home: Path, cgroup_parent: str, cgroups: Cgroups
+) -> None:
+    request = _request(connection)
+    operation = request.get("op")
+    if operation == "version":
+        _send(connection, {"version": version, "pid": os.getppid()})
+    elif operation == "quit":
+        # The connection closes with this process: after the zygote has gone.
+        pidfd.send_signal(zygote, signal.SIGKILL)
+        select.select([zygote], [], [], 5)
+    elif operation == "pod":
+        os.close(zygote)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        connection.settimeout(None)
+        shim.main(Path(request["pod_directory"]), home, cgroup_parent, cgroups, connection)
 
 
 def _warm_up() -> None:
@@ -82,7 +111,7 @@ def _warm_up() -> None:
     pidfd.start_time(os.getpid())
     log_writer.timestamp()
     capabilities.last_capability()
-    json.loads(json.dumps(asdict(ContainerState("name", 0, "created"))))
+    json.loads(json.dumps(container_state_to_dict(ContainerState("name", 0, "created"))))
 
 
 def _request(connection: socket.socket) -> dict[str, Any]:
@@ -99,32 +128,6 @@ def _request(connection: socket.socket) -> dict[str, Any]:
 def _send(connection: socket.socket, message: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):
         sockets.send(connection, message)
-
-
-def _fork_shim(
-    listener: socket.socket,
-    connection: socket.socket,
-    pod_directory: Path,
-    home: Path,
-    cgroup_parent: str,
-    cgroups: Cgroups,
-) -> None:
-    """The child answers the caller itself, so the next request need not wait for it."""
-    try:
-        child = os.fork()
-    except OSError as error:
-        _send(connection, to_message(error))
-        return
-    if child != 0:
-        return
-    try:
-        listener.close()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.setsid()
-        connection.settimeout(None)
-        shim.main(pod_directory, home, cgroup_parent, cgroups, connection)
-    finally:
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import ctypes
 import os
 import struct
 from collections.abc import Sequence
-from pathlib import Path
 
 from nodeworker.kernel.calls import syscall
+from nodeworker.kernel.cgroups.files import Name
 from nodeworker.kernel.cgroups.limits import DeviceRule
 
 _BPF_PROG_LOAD, _BPF_PROG_ATTACH = 5, 8
@@ -72,7 +72,7 @@ def _rule(rule: DeviceRule) -> list[bytes]:
     return [*checks, _instruction(_MOVE, 0, immediate=int(rule.allow)), _instruction(_EXIT)]
 
 
-def attach(directory: Path, rules: Sequence[DeviceRule]) -> None:
+def attach(directory: Name, rules: Sequence[DeviceRule]) -> None:
     """Load the program and attach it to the group; the group keeps it."""
     code = ctypes.create_string_buffer(program(rules))
     licence = ctypes.create_string_buffer(b"GPL")

@@ -81,6 +81,8 @@ class Cgroups:
         if hierarchies is None:
             hierarchies = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
         self.hierarchies = hierarchies
+        # Names are put together as strings: these are on the way of every start.
+        self._roots = [(tree, str(tree.root)) for tree in hierarchies]
         self._by_controller = {name: tree for tree in hierarchies for name in tree.controllers}
 
     def directory(self, controller: str, path: str) -> Path | None:
@@ -88,24 +90,40 @@ class Cgroups:
         tree = self._by_controller.get(controller)
         return tree.root / path if tree else None
 
-    def _groups(self, path: str) -> Iterator[tuple[Hierarchy, Path]]:
-        for tree in self.hierarchies:
-            yield tree, tree.root / path
+    def _groups(self, path: str) -> Iterator[tuple[Hierarchy, str]]:
+        for tree, root in self._roots:
+            yield tree, f"{root}/{path}"
 
-    def create(self, path: str) -> None:
-        """Make the group and its parents, ready for processes (version 2: only in groups without children)."""
-        for tree in self.hierarchies:
-            directory = tree.root
+    def create(self, path: str, *, cpuset: bool = True) -> None:
+        """Make the group and its parents, ready for processes (version 2: only in groups without children).
+
+        Without `cpuset` the group is left out of a hierarchy that serves only this controller: nobody asked to limit
+        the processors, and the processes may use those of the group that they come from.
+        """
+        for tree, root in self._roots:
+            if tree.version == 1 and tree.controllers == ("cpuset",) and not cpuset:
+                continue
+            try:
+                if tree.version == 1:
+                    self._make(tree, f"{root}/{path}")
+                    continue
+            except FileNotFoundError:
+                pass
+            directory = root
             for part in path.split("/"):
                 if tree.version == 2:
                     v2.enable(directory, tree.controllers)
-                directory = directory / part
-                try:
-                    os.mkdir(directory)  # noqa: PTH102 - hot path
-                except FileExistsError:
-                    continue
-                if tree.version == 1 and "cpuset" in tree.controllers:
-                    v1.prepare("cpuset", directory)
+                directory = f"{directory}/{part}"
+                self._make(tree, directory)
+
+    @staticmethod
+    def _make(tree: Hierarchy, directory: str) -> None:
+        try:
+            os.mkdir(directory)  # noqa: PTH102 - hot path
+        except FileExistsError:
+            return
+        if tree.version == 1 and "cpuset" in tree.controllers:
+            v1.prepare("cpuset", directory)
 
     def apply(self, path: str, limits: Limits) -> None:
         """Write the limits of a group."""
@@ -120,13 +138,17 @@ class Cgroups:
         """Move this (single-threaded) process into the group: "0" written by itself costs a tenth of a pid written by
         its parent."""
         for tree, directory in self._groups(path):
-            write(directory / ("tasks" if tree.version == 1 else "cgroup.procs"), "0")
+            try:
+                write(f"{directory}/{'tasks' if tree.version == 1 else 'cgroup.procs'}", "0")
+            except FileNotFoundError:
+                if tree.controllers != ("cpuset",):
+                    raise
 
     def processes(self, path: str) -> list[int]:
         """The pids in a group (not in its children)."""
         found: set[int] = set()
         for _tree, directory in self._groups(path):
-            found.update(int(line) for line in read(directory / "cgroup.procs").split())
+            found.update(int(line) for line in read(f"{directory}/cgroup.procs").split())
         return sorted(found)
 
     def kill(self, path: str, timeout: float = 5.0) -> bool:
