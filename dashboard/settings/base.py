@@ -178,6 +178,15 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
+UNFOLD = {
+    "SITE_TITLE": _("Gantry administration"),
+    "SITE_HEADER": _("Gantry"),
+    "SITE_SUBHEADER": _("Administration"),
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "deployed_code",
+    "SHOW_VIEW_ON_SITE": False,
+}
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

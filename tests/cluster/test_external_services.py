@@ -55,7 +55,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     subprocess.run(
         [binaries / "initdb", "-D", data, "-A", "trust", "-U", "gantry"], check=True, capture_output=True, **as_user
     )
-    command = [binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", str(data)]
+    command: list[str | Path] = [binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", str(data)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_user) as server:
         eventually(lambda: _accepts(port), "PostgreSQL accepts", 30)
         create: list[str | Path] = [binaries / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "gantry", "gantry"]
