@@ -4,8 +4,8 @@
     ← rows {id, revision, start, keys, upsert, remove, total} | html {id, revision, html} | lines {id, lines}
     ← behind {id} | error {id, message} | ping
 
-Nothing is queued for a slow client: each subscription has one task that sends, waits for the socket, and then sends what
-differs from what it sent last.
+Nothing is queued for a slow client: each subscription has one task that sends, waits for the socket, and then sends
+what differs from what it sent last.
 """
 
 import asyncio

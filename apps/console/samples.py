@@ -14,8 +14,9 @@ _COMMAND = """mkdir -p /www && cd /www
 cat > index.html <<END
 <!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Sample</title>
-<style>body{font:16px/1.6 system-ui,sans-serif;display:grid;place-content:center;min-height:90vh;margin:0;text-align:center}
-code{font-size:1.3em}p{color:#666}@media(prefers-color-scheme:dark){body{background:#111;color:#eee}p{color:#aaa}}</style>
+<style>body{font:16px/1.6 system-ui,sans-serif;display:grid;place-content:center;min-height:90vh;margin:0}
+body{text-align:center}code{font-size:1.3em}p{color:#666}
+@media(prefers-color-scheme:dark){body{background:#111;color:#eee}p{color:#aaa}}</style>
 <h1>It runs.</h1><code>$(hostname)</code><p>answered you. Reload, and another of the pods may.</p></html>
 END
 exec httpd -f -p 8080 -h /www"""

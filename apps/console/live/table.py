@@ -1,6 +1,7 @@
 """One subscriber's window of a list: what was sent, and what has to be sent so that it is right again.
 
-It compares states, it keeps no queue: a subscriber that was slow or away is told the present, whatever happened meanwhile.
+It compares states, it keeps no queue: a subscriber that was slow or away is told the present, whatever happened
+meanwhile.
 """
 
 from typing import Any

@@ -55,7 +55,8 @@ def age(moment: str | datetime | None) -> SafeString | str:
 def copy(text: str) -> SafeString:
     """A button that copies a text."""
     return format_html(
-        '<button class="copy" type="button" data-copy="{}" aria-label="{}"><i class="icon i-copy" aria-hidden="true"></i></button>',
+        '<button class="copy" type="button" data-copy="{}" aria-label="{}">'
+        '<i class="icon i-copy" aria-hidden="true"></i></button>',
         text,
         _("Copy %s") % text,
     )
@@ -165,7 +166,8 @@ def meter(fraction: float, words: str) -> SafeString:
     """A small bar with words."""
     high = " high" if fraction > 0.85 else ""
     return format_html(
-        '<span class="cell-bar"><progress class="bar{}" max="1" value="{}" aria-label="{}"></progress><span>{}</span></span>',
+        '<span class="cell-bar"><progress class="bar{}" max="1" value="{}" aria-label="{}"></progress>'
+        "<span>{}</span></span>",
         high,
         round(fraction, 3),
         words,
