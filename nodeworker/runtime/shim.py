@@ -27,28 +27,30 @@ from nodeworker.runtime.specs import STOPPED
 Reply = Callable[[dict[str, Any], list[int]], None]
 
 
-def main(pod_directory: Path, home: Path, cgroup_parent: str, cgroups: Cgroups, caller: socket.socket) -> None:
-    """The life of a shim, from the fork of the zygote. `caller` waits for the pod's state or an error."""
+def main(requests: socket.socket, taken: int, home: Path, cgroup_parent: str, cgroups: Cgroups, version: str) -> None:
+    """The life of a shim, from the fork of the zygote: until its builder has a pod for it, it only waits."""
+    zygote = os.getppid()
+    os.setsid()
     prctl.set_name("gantry-shim")
     prctl.set_child_subreaper()
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-    try:
-        builder = os.fork()
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            sockets.send(caller, to_message(error))
+    prctl.set_parent_death_signal(signal.SIGKILL)  # a zygote that ends leaves no shim without a pod
+    if os.getppid() != zygote:
         return
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    builder = os.fork()
     if builder == 0:
         ours.close()
-        pod_builder.run(pod_directory, home, cgroup_parent, cgroups, theirs, caller)
+        pod_builder.run(pod_builder.Request(requests, taken, zygote, version), home, cgroup_parent, cgroups, theirs)
+    os.close(taken)
     theirs.close()
-    caller.close()
+    requests.close()
     try:
         made, (listener,) = sockets.receive(ours)
     except EOFError:
-        return  # it could not be built, and the builder has said so
+        return  # another request than for a pod, or it could not be built, and the builder has said so
     try:
-        shim = Shim(pod_directory, home, cgroup_parent, cgroups)
+        prctl.set_parent_death_signal(0)
+        shim = Shim(Path(made["directory"]), home, cgroup_parent, cgroups)
         shim.take_over(builder, made, listener)
     except Exception as error:  # the edge: the caller gets the sentence, and this process ends
         sockets.send(ours, to_message(error))

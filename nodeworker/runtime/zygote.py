@@ -9,16 +9,14 @@ is to execute itself anew from a detached read-only mount of the interpreter: wr
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
 import os
-import select
 import signal
-import socket
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from nodeworker.kernel import capabilities, mounts, pidfd, prctl, sockets
 from nodeworker.kernel.cgroups.hierarchy import Cgroups
@@ -26,6 +24,7 @@ from nodeworker.runtime import log_writer, rehearsal, seccomp_cache, shim
 from nodeworker.runtime.specs import ContainerState, container_state_to_dict
 
 _READ_ONLY_STAGE = "read-only"
+_PAUSE = 0.1  # after a shim that ended before it had a request, or for which there was no room
 
 
 def main(arguments: list[str]) -> None:
@@ -47,7 +46,7 @@ def _execute_read_only(arguments: list[str]) -> None:
 
 
 def serve(socket_path: Path, home: Path, cgroup_parent: str, version: str, report: int) -> None:
-    """Fork a child for each request, which answers it or becomes a shim, until told to quit."""
+    """Fork shims until killed by the one that is told to quit."""
     cgroups = Cgroups()
     group = f"{cgroup_parent}/runtime"
     cgroups.create(group)
@@ -64,45 +63,36 @@ def serve(socket_path: Path, home: Path, cgroup_parent: str, version: str, repor
     gc.collect()
     # What is alive now is never looked at by the collector again, so a shim shares these pages for its whole life.
     gc.freeze()
-    # What this process writes to after a fork is no longer shared with the shim, so it does nothing but fork: the child
-    # reads the request and answers the caller itself.
-    zygote = os.pidfd_open(os.getpid())
+    _fork_shims(lambda taken: shim.main(listener, taken, home, cgroup_parent, cgroups, version))
+
+
+def _fork_shims(become_shim: Callable[[int], None]) -> None:
+    """Keep one shim ready, which waits for the next request by itself: no pod waits for a fork.
+
+    What this process writes to after a fork is no longer shared with the shim, so it does as little as it can: it waits
+    for a byte that says that the shim has a request, or for an end of file, which says that the shim has ended.
+    """
     while True:
-        connection, _address = listener.accept()
-        if _fork() == 0:
-            listener.close()
+        read, taken = os.pipe2(os.O_CLOEXEC)
+        child = _fork()
+        if child == 0:
             try:
-                _answer(connection, zygote, version, home, cgroup_parent, cgroups)
+                os.close(read)
+                become_shim(taken)
             finally:
                 os._exit(0)
-        connection.close()
+        os.close(taken)
+        if not os.read(read, 1):
+            time.sleep(_PAUSE)
+        os.close(read)
 
 
 def _fork() -> int:
-    """fork(2). Without room for a process the caller finds the connection closed."""
+    """fork(2), or -1 while the machine has no room for a process."""
     try:
         return os.fork()
     except OSError:
         return -1
-
-
-def _answer(
-    connection: socket.socket, zygote: int, version: str, home: Path, cgroup_parent: str, cgroups: Cgroups
-) -> None:
-    request = _request(connection)
-    operation = request.get("op")
-    if operation == "version":
-        _send(connection, {"version": version, "pid": os.getppid()})
-    elif operation == "quit":
-        # The connection closes with this process: after the zygote has gone.
-        pidfd.send_signal(zygote, signal.SIGKILL)
-        select.select([zygote], [], [], 5)
-    elif operation == "pod":
-        os.close(zygote)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.setsid()
-        connection.settimeout(None)
-        shim.main(Path(request["pod_directory"]), home, cgroup_parent, cgroups, connection)
 
 
 def _warm_up() -> None:
@@ -112,22 +102,6 @@ def _warm_up() -> None:
     log_writer.timestamp()
     capabilities.last_capability()
     json.loads(json.dumps(container_state_to_dict(ContainerState("name", 0, "created"))))
-
-
-def _request(connection: socket.socket) -> dict[str, Any]:
-    """What our own user asks; empty for anybody else."""
-    if sockets.peer(connection)[1] != os.getuid():
-        return {}
-    connection.settimeout(2)
-    try:
-        return sockets.receive(connection)[0]
-    except (EOFError, OSError, ValueError):
-        return {}
-
-
-def _send(connection: socket.socket, message: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError):
-        sockets.send(connection, message)
 
 
 if __name__ == "__main__":
