@@ -25,6 +25,7 @@ FRONTEND = CHECKOUT / "frontend"
 BUILD = CHECKOUT / "static" / "build"
 TEST_PACKAGES = (
     "chromium",
+    "curl",
     "docker-registry",
     "fonts-dejavu-core",
     "iproute2",
