@@ -35,13 +35,15 @@ def mask(names: Iterable[str]) -> int:
 
 def drop_bounding(keep: int) -> None:
     """Drop every capability outside `keep` from the bounding set."""
+    dropped = bounding() & ~keep
     for number in range(last_capability() + 1):
-        if not keep >> number & 1 and prctl(_PR_CAPBSET_READ, number, call="prctl(PR_CAPBSET_READ)"):
+        if dropped >> number & 1:
             prctl(_PR_CAPBSET_DROP, number, call="prctl(PR_CAPBSET_DROP)")
 
 
+@cache
 def bounding() -> int:
-    """The bounding set of this process: no container gets more than this."""
+    """The bounding set that this process began with, or the zygote above it: no container gets more than this."""
     return sum(1 << number for number in range(last_capability() + 1) if prctl(_PR_CAPBSET_READ, number))
 
 

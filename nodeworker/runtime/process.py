@@ -13,7 +13,6 @@ The order is the point of this module:
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import resource
@@ -26,9 +25,11 @@ from typing import Any, NoReturn
 from nodeworker.kernel import capabilities, prctl, seccomp
 from nodeworker.kernel.calls import syscall
 from nodeworker.runtime.errors import StartError
-from nodeworker.runtime.seccomp_cache import filter_program
+from nodeworker.runtime.seccomp_cache import filter_of
 from nodeworker.runtime.users import User, resolve_user
 
+# What Python and the shim change; the zygote has reset all others, and what runs below it inherits that.
+_CHANGED_SIGNALS = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NON_ROOT_ANNOTATION = "gantry.internal/run-as-non-root"
 
@@ -54,7 +55,7 @@ class Process:
 
 def process_from_config(config: Mapping[str, Any]) -> Process:
     """Read `process` (and `linux.seccomp`) of a config.json."""
-    process, linux = config["process"], config.get("linux", {})
+    process = config["process"]
     user = process.get("user", {})
     bounding = (process.get("capabilities") or {}).get("bounding", [])
     try:
@@ -76,7 +77,7 @@ def process_from_config(config: Mapping[str, Any]) -> Process:
         no_new_privileges=bool(process.get("noNewPrivileges")),
         limits=limits,
         oom_score_adjustment=process.get("oomScoreAdj"),
-        filter=filter_program(linux["seccomp"]) if linux.get("seccomp") else None,
+        filter=filter_of(config),
     )
 
 
@@ -144,9 +145,15 @@ def find_user(process: Process, root: int) -> User:
 def reset_signals() -> None:
     """Default dispositions, nothing blocked: what Python ignores (SIGPIPE) would be ignored after execve too."""
     signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals():
-        with contextlib.suppress(OSError, ValueError):
-            signal.signal(number, signal.SIG_DFL)
+    for number in _CHANGED_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def reset_all_signals() -> None:
+    """The same for every signal there is, for the zygote: whoever started it may have ignored some."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

@@ -21,6 +21,7 @@ from nodeworker.kernel.cgroups.hierarchy import Cgroups, Usage
 from nodeworker.runtime import launch, state
 from nodeworker.runtime.errors import ContainerRuntimeError, NotFound, RuntimeUnavailable, from_message, is_error
 from nodeworker.runtime.exec import ExecSession
+from nodeworker.runtime.seccomp_cache import shorten
 from nodeworker.runtime.specs import (
     EXITED,
     LOST,
@@ -306,7 +307,7 @@ def _is_alive(pid: int | None, status: Mapping[str, Any]) -> bool:
 
 def _complete(container: ContainerSpec, pod_directory: Path) -> dict[str, Any]:
     """The config.json with what only the pod level knows: the pod's own files, its /dev/shm, the root's path."""
-    config = {**container.bundle}
+    config = {**shorten(container.bundle)}
     config["root"] = {**config.get("root", {}), "path": "root"}
     config["process"] = {**config["process"], "terminal": container.terminal}
     entries = list(config.get("mounts", []))

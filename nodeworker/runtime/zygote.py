@@ -21,6 +21,7 @@ from pathlib import Path
 from nodeworker.kernel import capabilities, mounts, pidfd, prctl, sockets
 from nodeworker.kernel.cgroups.hierarchy import Cgroups
 from nodeworker.runtime import log_writer, rehearsal, seccomp_cache, shim
+from nodeworker.runtime import process as processes
 from nodeworker.runtime.specs import ContainerState, container_state_to_dict
 
 _READ_ONLY_STAGE = "read-only"
@@ -53,6 +54,7 @@ def serve(socket_path: Path, home: Path, cgroup_parent: str, version: str, repor
     cgroups.join(group)
     prctl.set_name("gantry-zygote")
     os.umask(0o077)
+    processes.reset_all_signals()
     seccomp_cache.warm()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # shims are reaped by the kernel
     listener = sockets.listen(socket_path)
@@ -100,7 +102,7 @@ def _warm_up() -> None:
     pidfd.boot_id()
     pidfd.start_time(os.getpid())
     log_writer.timestamp()
-    capabilities.last_capability()
+    capabilities.bounding()
     json.loads(json.dumps(container_state_to_dict(ContainerState("name", 0, "created"))))
 
 
