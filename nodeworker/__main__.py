@@ -93,7 +93,9 @@ def make_celery(config: NodeConfig, agent: Agent) -> Any:
     """The Celery application with its one task."""
     from celery import Celery
 
-    app = Celery("gantry-node", broker=config.broker, set_as_current=True)
+    # Celery's fix-up for Django loads a whole project (50 MB) where the environment names one; a node has none.
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+    app = Celery("gantry-node", broker=config.broker, set_as_current=True, fixups=())
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
