@@ -156,40 +156,40 @@ class Applier:
     def _pull(self, uid: str, pod: Object, name: str) -> None:
         container = _container(pod, name)
         image, policy = str(container["image"]), str(container.get("imagePullPolicy") or "IfNotPresent")
-        began = time.perf_counter()
-        pull = self.pulling.start(uid, name, image, policy)
-        seen = pull.seen
-        if seen.phase == "pulling" or pull.fetched:
-            self.recorder.event(pod, "Pulling", f'Pulling image "{image}"', container=name)
-        if seen.phase == "failed":
-            self._tell_pull_failure(pod, name, image, seen.reason, seen.message)
-        elif seen.phase == "ready":
-            self._tell_pulled(pod, name, image, pull.fetched, time.perf_counter() - began)
+        self.pulling.start(uid, name, image, policy)
+
+    def settle_pulls(self, uid: str, pod: Object) -> None:
+        """Wait a moment for images that are here already, and tell what is known of them all."""
+        self.pulling.settle(uid)
+        for container in podspec.all_containers(pod):
+            name = str(container["name"])
+            pull = self.pulling.peek(uid, name)
+            if pull is None:
+                continue
+            if not pull.announced and (pull.seen.phase == "pulling" or pull.fetched):
+                pull.announced = True
+                self.recorder.event(pod, "Pulling", f'Pulling image "{pull.reference}"', container=name)
+            self.pull_ended(pod, name)
 
     def pull_ended(self, pod: Object, name: str) -> None:
-        """Tell how a pull ended that the pod had to wait for."""
+        """Tell how a pull has ended, once."""
         pull = self.pulling.peek(podspec.uid(pod), name)
         if pull is None or pull.told:
             return
         pull.told = True
         if pull.seen.phase == "ready":
-            self._tell_pulled(pod, name, pull.reference, True, time.time() - pull.started_at)
+            fetched = pull.fetched or pull.announced
+            self._tell_pulled(pod, name, pull.reference, fetched, time.time() - pull.started_at)
         elif pull.seen.phase == "failed":
             self._tell_pull_failure(pod, name, pull.reference, pull.seen.reason, pull.seen.message)
 
     def _tell_pulled(self, pod: Object, name: str, image: str, fetched: bool, seconds: float) -> None:
-        pull = self.pulling.peek(podspec.uid(pod), name)
-        if pull is not None:
-            pull.told = True
         text = f'Container image "{image}" already present on machine'
         if fetched:
             text = f'Successfully pulled image "{image}" in {seconds:.3f}s'
         self.recorder.event(pod, "Pulled", text, container=name)
 
     def _tell_pull_failure(self, pod: Object, name: str, image: str, reason: str, message: str) -> None:
-        pull = self.pulling.peek(podspec.uid(pod), name)
-        if pull is not None:
-            pull.told = True
         text = f'Failed to pull image "{image}": {message}'
         event = {"InvalidImageName": "InspectFailed", "ErrImageNeverPull": "ErrImageNeverPull"}.get(reason, "Failed")
         self.recorder.event(pod, event, message if event != "Failed" else text, warning=True, container=name)

@@ -4,8 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from nodeworker.agent.logic.backoff import pull_delay
@@ -16,6 +15,7 @@ from nodeworker.wire.reference import InvalidReference, parse_reference
 
 log = logging.getLogger(__name__)
 PATIENCE = 0.02  # an image that is here is ready within this time, and the start goes on without another look
+MARGIN = 0.01  # beyond it, so that an image is waited for or its end wakes the pod, or both
 NEVER_RETRY = float(10**10)
 Key = tuple[str, str]  # pod uid, container
 
@@ -32,6 +32,7 @@ class Pull:
     failures: int = 0
     seen: ImageSeen = field(default_factory=lambda: ImageSeen("pulling"))
     ready: ReadyImage | None = None
+    announced: bool = False  # its beginning was told as an event
     told: bool = False  # its end was told as an event
 
 
@@ -51,7 +52,7 @@ class Pulling:
             return {container: pull.seen for (owner, container), pull in self._pulls.items() if owner == uid}
 
     def start(self, uid: str, container: str, reference: str, policy: str) -> Pull:
-        """Begin to get an image; waits a moment for one that is here."""
+        """Begin to get an image; `settle` waits for one that is here."""
         key = (uid, container)
         with self._lock:
             previous = self._pulls.get(key)
@@ -65,13 +66,15 @@ class Pulling:
                 shared = self._pool.submit(self._store.ensure, reference, policy, self._progress_of(key))
                 self._shared[(reference, policy)] = shared
         shared.add_done_callback(lambda done: self._finish(key, pull, done))
-        try:
-            pull.future.result(PATIENCE)
-        except FutureTimeout:
-            pass
-        except Exception:
-            log.debug("the image %s was not to be had", reference)
         return pull
+
+    def settle(self, uid: str) -> None:
+        """Wait a moment for the pod's images: those that are here need not be looked for again."""
+        with self._lock:
+            pulls = [pull for (owner, _name), pull in self._pulls.items() if owner == uid]
+        for pull in pulls:
+            if pull.seen.phase == "pulling":
+                wait([pull.future], max(0.0, pull.started_at + PATIENCE + MARGIN - time.time()))
 
     def take(self, uid: str, container: str) -> Pull | None:
         """The image for the attempt that starts now; the next attempt asks anew."""

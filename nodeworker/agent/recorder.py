@@ -19,6 +19,8 @@ from nodeworker.agent.logic.podspec import format_seconds
 log = logging.getLogger(__name__)
 KEPT = 1000  # events whose count may still rise
 REPEAT_WITHIN = 3600.0
+# What a start has to tell is sent after it: a request costs the machine as much as one of the steps it tells of.
+LINGER = 0.25
 LONGEST_QUEUE = 5000
 Object = Mapping[str, Any]
 
@@ -37,12 +39,14 @@ class Recorder:
         self._api, self._node = api, node
         self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue(LONGEST_QUEUE)
         self._sent: OrderedDict[tuple[str, ...], _Sent] = OrderedDict()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
+        self._stopping.set()
         self._put(None)
         self._thread.join(5)
 
@@ -82,15 +86,25 @@ class Recorder:
             log.warning("too many events wait for the API; one was dropped")
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            what, content = item
-            try:
-                if what == "event":
-                    self._send_event(*content)
-                else:
-                    self._api.call("POST", "/rest/v1/steps", content, timeout=5)
-            except (OSError, ApiError) as problem:
-                log.debug("an event was lost: %s", problem)
+        item = self._queue.get()
+        while item is not None:
+            self._stopping.wait(LINGER)
+            while item is not None:
+                self._send(*item)
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    item = self._queue.get()
+                    break
+
+    def _send(self, what: str, content: Any) -> None:
+        try:
+            if what == "event":
+                self._send_event(*content)
+            else:
+                self._api.call("POST", "/rest/v1/steps", content, timeout=5)
+        except (OSError, ApiError) as problem:
+            log.debug("an event was lost: %s", problem)
 
     def _send_event(self, reference: dict[str, str], kind: str, reason: str, message: str, now: float) -> None:
         key = (reference["uid"], reference.get("fieldPath", ""), kind, reason, message)

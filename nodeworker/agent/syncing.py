@@ -11,6 +11,7 @@ from typing import Any
 from nodeworker.agent.api import STRATEGIC, ApiClient, ApiError, pod_path
 from nodeworker.agent.applying import ActionFailed, Applier, seen_container
 from nodeworker.agent.logic import podspec
+from nodeworker.agent.logic.actions import PullImage
 from nodeworker.agent.logic.observed import PodSeen, View
 from nodeworker.agent.logic.plan import plan
 from nodeworker.agent.logic.status import compute_status, differs
@@ -63,6 +64,8 @@ class PodSync:
                 break
             log.debug("pod %s: %s", uid, planned.actions)
             self._apply(uid, planned.actions, view)
+            if pod is not None and any(isinstance(action, PullImage) for action in planned.actions):
+                self.applier.settle_pulls(uid, pod)
         else:
             wake_at = time.time() + 1.0
         if not self._finish(uid):
