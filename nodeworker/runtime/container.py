@@ -30,7 +30,7 @@ from nodeworker.runtime.specs import CREATED, EXITED, RUNNING, ContainerState, c
 _CHUNK = 64 * 1024
 Reply = Callable[[dict[str, Any], list[int]], None]
 # What runs in the child: `init.run`, with its parameters.
-FirstProcess = Callable[[Path, list[str], str, Cgroups, socket.socket, tuple[int, int, int]], NoReturn]
+FirstProcess = Callable[[str, list[str], str, Cgroups, socket.socket, tuple[int, int, int]], NoReturn]
 
 
 class Loop(Protocol):
@@ -89,8 +89,8 @@ class Container:
         self,
         name: str,
         attempt: int,
-        directory: Path,
-        log_directory: Path,
+        directory: str,
+        log_directory: str,
         group: str,
         cgroups: Cgroups,
         loop: Loop,
@@ -355,7 +355,7 @@ class Execution:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         self.pid = pids.fork_in(first)
         if self.pid == 0:
-            enter.run(container.directory, container.group, cgroups, first, theirs, streams, asked)
+            enter.run(Path(container.directory), container.group, cgroups, first, theirs, streams, asked)
         theirs.close()
         for descriptor in {first, *streams}:
             os.close(descriptor)

@@ -40,11 +40,11 @@ class Steps:
 
 
 def run(
-    directory: Path, layers: list[str], group: str, cgroups: Cgroups, shim: socket.socket, streams: tuple[int, int, int]
+    directory: str, layers: list[str], group: str, cgroups: Cgroups, shim: socket.socket, streams: tuple[int, int, int]
 ) -> NoReturn:
     """Build the container and become its command. Errors go to the shim; never returns."""
     try:
-        _run(directory, layers, group, cgroups, shim, streams)
+        _run(Path(directory), layers, group, cgroups, shim, streams)
     except StartError as error:
         _report(shim, to_message(error))
     except Exception as error:  # the edge: whatever it is, the caller gets a sentence

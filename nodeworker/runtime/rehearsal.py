@@ -4,7 +4,8 @@ Python 3.11 writes into a function's byte code while it warms up, fills caches o
 names and free lists when they are first wanted. Done in the zygote before it forks, the pages stay shared by all
 shims; done in a shim, they are its own for the pod's life (0.6 MB each), and its first start is slower by it.
 
-No container is started: a child of ours stands in for one. Nothing is mounted and no control group is made.
+No container is started: a child of ours, in a PID namespace of its own, stands in for one. Nothing is mounted and no
+control group is made.
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ class _Rehearsal:
         for name in ("pod/containers", "changes"):
             (directory / name).mkdir(parents=True)
         self._pod = directory / "pod"
-        self._shim = Shim(self._pod, directory, cgroup_parent, cgroups, first=_stand_in)
+        self._shim = Shim(str(self._pod), str(directory), cgroup_parent, cgroups, first=_stand_in)
 
     def run(self) -> None:
         listener = sockets.listen(self._pod / "shim.sock")
-        made = {"uid": "rehearsal", "namespaces": 0, "host_pid": True, "share_pid": False}
+        made = {"uid": "rehearsal", "namespaces": 0, "host_pid": False, "share_pid": False}
         self._shim.take_over(os.getpid(), made, listener.detach())
         state.write_json(self._pod / "pod.json", {"phase": "ready"})
         for attempt in range(ROUNDS):
@@ -83,7 +84,7 @@ class _Rehearsal:
 
 
 def _stand_in(
-    directory: Path, layers: list[str], group: str, cgroups: Cgroups, shim: socket.socket, streams: tuple[int, int, int]
+    directory: str, layers: list[str], group: str, cgroups: Cgroups, shim: socket.socket, streams: tuple[int, int, int]
 ) -> NoReturn:
     """In the place of `init.run`: says what a container says, and waits for its end."""
     try:

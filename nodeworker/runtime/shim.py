@@ -27,7 +27,7 @@ from nodeworker.runtime.specs import STOPPED
 Reply = Callable[[dict[str, Any], list[int]], None]
 
 
-def main(requests: socket.socket, taken: int, home: Path, cgroup_parent: str, cgroups: Cgroups, version: str) -> None:
+def main(requests: socket.socket, taken: int, home: str, cgroup_parent: str, cgroups: Cgroups, version: str) -> None:
     """The life of a shim, from the fork of the zygote: until its builder has a pod for it, it only waits."""
     zygote = os.getppid()
     os.setsid()
@@ -40,7 +40,9 @@ def main(requests: socket.socket, taken: int, home: Path, cgroup_parent: str, cg
     builder = os.fork()
     if builder == 0:
         ours.close()
-        pod_builder.run(pod_builder.Request(requests, taken, zygote, version), home, cgroup_parent, cgroups, theirs)
+        pod_builder.run(
+            pod_builder.Request(requests, taken, zygote, version), Path(home), cgroup_parent, cgroups, theirs
+        )
     os.close(taken)
     theirs.close()
     requests.close()
@@ -50,7 +52,7 @@ def main(requests: socket.socket, taken: int, home: Path, cgroup_parent: str, cg
         return  # another request than for a pod, or it could not be built, and the builder has said so
     try:
         prctl.set_parent_death_signal(0)
-        shim = Shim(Path(made["directory"]), home, cgroup_parent, cgroups)
+        shim = Shim(made["directory"], home, cgroup_parent, cgroups)
         shim.take_over(builder, made, listener)
     except Exception as error:  # the edge: the caller gets the sentence, and this process ends
         sockets.send(ours, to_message(error))
@@ -64,9 +66,10 @@ class Shim:
     """The pod's process: its containers and its event loop."""
 
     def __init__(
-        self, pod_directory: Path, home: Path, cgroup_parent: str, cgroups: Cgroups, *, first: FirstProcess = init.run
+        self, pod_directory: str, home: str, cgroup_parent: str, cgroups: Cgroups, *, first: FirstProcess = init.run
     ) -> None:
         self._first = first
+        # Strings: pathlib alone would make 0.1 MB of a shim its own.
         self._directory, self._home, self._parent = pod_directory, home, cgroup_parent
         self._cgroups = cgroups
         self._containers: dict[tuple[str, int], Container] = {}
@@ -224,8 +227,8 @@ class Shim:
         container = Container(
             name,
             attempt,
-            state.container_directory(self._directory, name, attempt),
-            self._home / "logs" / self._uid / name,
+            f"{self._directory}/{state.container_place(name, attempt)}",
+            f"{self._home}/logs/{self._uid}/{name}",
             state.container_group(self._parent, self._uid, name, attempt),
             self._cgroups,
             self,
@@ -279,10 +282,10 @@ class Shim:
         if self._infra is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._infra, signal.SIGKILL)
-        pod_builder.clean(self._directory, self._group, self._cgroups)
-        status = state.read_json(self._directory / "pod.json") or {}
+        pod_builder.clean(Path(self._directory), self._group, self._cgroups)
+        status = state.read_json(f"{self._directory}/pod.json") or {}
         with contextlib.suppress(OSError):
-            state.write_json(self._directory / "pod.json", {**status, "phase": STOPPED})
+            state.write_json(f"{self._directory}/pod.json", {**status, "phase": STOPPED})
         self._announce()
         for reply in self._stopping:
             reply({}, [])

@@ -63,7 +63,12 @@ def check_name(name: str, what: str) -> str:
 
 def container_directory(pod_directory: Path, name: str, attempt: int) -> Path:
     """Where one attempt of a container lives."""
-    return pod_directory / "containers" / f"{check_name(name, 'container name')}.{int(attempt)}"
+    return pod_directory / container_place(name, attempt)
+
+
+def container_place(name: str, attempt: int) -> str:
+    """The same, below the pod's directory."""
+    return f"containers/{check_name(name, 'container name')}.{int(attempt)}"
 
 
 def container_group(cgroup_parent: str, pod_uid: str, name: str, attempt: int) -> str:
@@ -104,6 +109,6 @@ def read_json(path: Path | str) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def announce(home: Path, pod_uid: str) -> None:
+def announce(home: Path | str, pod_uid: str) -> None:
     """Wake whoever watches `<home>/changes`."""
     os.close(os.open(f"{home}/changes/{pod_uid}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -65,7 +65,7 @@ def serve(socket_path: Path, home: Path, cgroup_parent: str, version: str, repor
     gc.collect()
     # What is alive now is never looked at by the collector again, so a shim shares these pages for its whole life.
     gc.freeze()
-    _fork_shims(lambda taken: shim.main(listener, taken, home, cgroup_parent, cgroups, version))
+    _fork_shims(lambda taken: shim.main(listener, taken, str(home), cgroup_parent, cgroups, version))
 
 
 def _fork_shims(become_shim: Callable[[int], None]) -> None:
