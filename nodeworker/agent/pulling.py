@@ -14,7 +14,7 @@ from nodeworker.images.types import ImageError, Progress, ReadyImage
 from nodeworker.wire.reference import InvalidReference, parse_reference
 
 log = logging.getLogger(__name__)
-PATIENCE = 0.02  # an image that is here is ready within this time, and the start goes on without another look
+PATIENCE = 0.06  # an image that is here is ready within this time, and the start goes on without another look
 MARGIN = 0.01  # beyond it, so that an image is waited for or its end wakes the pod, or both
 NEVER_RETRY = float(10**10)
 Key = tuple[str, str]  # pod uid, container
