@@ -1,4 +1,4 @@
-"""States and sentences: kubectl's words, no green for what is not ready, and a reason for everything that is not well."""
+"""States and sentences: kubectl's words, no green for what is not ready, a reason for all that is not well."""
 
 from datetime import UTC, datetime
 from typing import Any
