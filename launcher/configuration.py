@@ -34,7 +34,7 @@ def configure(home: Path, arguments: argparse.Namespace) -> wire.Instance:
     new = _changed(old, arguments) if old else _first(home, arguments)
     wire.save(home, new)
     ensure_secret(home / "secrets" / "django.key", lambda: secrets.token_urlsafe(50).encode())
-    ensure_secret(home / "secrets" / "encryption.key", lambda: secrets.token_bytes(32))
+    ensure_secret(home / "secrets" / "encryption.key", lambda: secrets.token_bytes(32).hex().encode())
     return new
 
 

@@ -74,7 +74,7 @@ def load_key(path: Path) -> bytes:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write_new(path, secrets.token_bytes(32).hex())
-    text = path.read_text().strip()
+    text = path.read_text(errors="replace").strip()
     try:
         key = bytes.fromhex(text)
     except ValueError:

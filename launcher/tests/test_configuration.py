@@ -65,6 +65,11 @@ def test_secrets_are_for_root_only_and_never_rewritten(tmp_path: Path) -> None:
     assert len(before) == 32
 
 
+def test_the_encryption_key_is_one_that_the_server_reads(tmp_path: Path) -> None:
+    configure(tmp_path, flags())
+    assert len(bytes.fromhex((tmp_path / "secrets" / "encryption.key").read_text())) == 32
+
+
 def test_the_kubeconfig_holds_address_authority_and_token(tmp_path: Path) -> None:
     instance = configure(tmp_path, flags())
     (tmp_path / "pki" / "ca.crt").write_text("CERTIFICATE")
