@@ -2,7 +2,7 @@
 
     → subscribe {id, view, params, from_revision} | window {id, start, count} | unsubscribe {id} | pong
     ← rows {id, revision, start, keys, upsert, remove, total} | html {id, revision, html} | lines {id, lines}
-    ← behind {id} | error {id, message} | ping
+    ← behind {id} | error {id, message, gone} | ping
 
 Nothing is queued for a slow client: each subscription has one task that sends, waits for the socket, and then sends
 what differs from what it sent last.
@@ -98,7 +98,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         try:
             subscription = open_subscription(self.viewer, message.view, message.params, message.from_revision)
         except Refused as refusal:
-            await self._send({"type": "error", "id": message.id, "message": str(refusal)})
+            await self._send({"type": "error", "id": message.id, "gone": True, "message": str(refusal)})
             return
         self._subscriptions[message.id] = subscription
         self._tasks[message.id] = asyncio.create_task(self._run(message.id, subscription))
@@ -110,7 +110,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         try:
             await subscription.run(send)
         except Refused as refusal:
-            await send({"type": "error", "message": str(refusal)})
+            await send({"type": "error", "gone": True, "message": str(refusal)})
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -140,7 +140,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             for number, subscription in list(self._subscriptions.items()):
                 if not subscription.allowed():
                     self._end(number)
-                    await self._send({"type": "error", "id": number, "message": _("Not found.")})
+                    await self._send({"type": "error", "id": number, "gone": True, "message": _("Not found.")})
             silent += CHECK_SECONDS
             if silent >= PING_SECONDS - CHECK_SECONDS:
                 silent = 0.0

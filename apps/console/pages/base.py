@@ -49,4 +49,6 @@ async def render_page(page: Page, viewer: Viewer, params: Params, *, first: bool
     if context is None:
         return None
     context = {"viewer": viewer, "now": datetime.now(UTC), "params": params, "first": first, **context}
-    return Rendered(render_to_string(page.template, context), revision, context)
+    # A plain string: the socket's encoder takes no subclass of it, which a rendered template is.
+    html = "".join([render_to_string(page.template, context)])
+    return Rendered(html, revision, context)
