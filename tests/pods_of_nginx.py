@@ -1,4 +1,4 @@
-"""What the main job looks at from outside, by kubectl's and by the console's test: pods that answer, one that is killed.
+"""What the main job looks at from outside, in kubectl's test and in the console's: pods that answer, one to be killed.
 
 Used by tests/cluster/test_main_job.py and tests/e2e/test_main_job.py.
 """

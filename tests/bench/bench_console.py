@@ -26,7 +26,8 @@ _NOTE_DRAWN = """() => {
   const look = () => requestAnimationFrame(() => {
     for (const found of document.body.innerHTML.matchAll(/busybox:bench-\\d+/g)) window.drawn[found[0]] ??= Date.now();
   });
-  new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
+  const all = {subtree: true, childList: true, characterData: true, attributes: true};
+  new MutationObserver(look).observe(document.body, all);
 }"""
 
 

@@ -31,14 +31,14 @@ RoleGrant.objects.get_or_create(user=user, role="view", namespace="")
 """
 _TELL_REFUSALS = """
 addEventListener("securitypolicyviolation", (event) =>
-  console.error(`CSP refused ${event.blockedURI} by ${event.violatedDirective} at ${event.sourceFile}:${event.lineNumber}`));
+  console.error(`CSP: ${event.blockedURI} against ${event.violatedDirective}, ${event.sourceFile}:${event.lineNumber}`));
 """
 _REFUSED = "Failed to load resource: the server responded with a status of"
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium. Playwright keeps an event loop in this thread until the end, so leave it before other tests."""
+    """Debian's Chromium. Playwright keeps an event loop in this thread until the end: other tests wait for that."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS.split())
         yield browser

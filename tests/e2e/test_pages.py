@@ -1,4 +1,4 @@
-"""Every page, light and dark, narrow and wide: accessible, small, nothing cut off; the forms and who may not use them."""
+"""Every page, light and dark, narrow and wide: accessible, small, nothing cut off; forms and who may not use them."""
 
 import json
 import re
@@ -105,7 +105,7 @@ def _expect_fine(page: Page) -> None:
     for width in (375, 1440):
         page.set_viewport_size({"width": width, "height": 900})
         for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=theme)
             findings += [f"{width} {theme}: {found}" for found in _findings(page)]
     assert not findings, "\n".join(findings)
 
@@ -120,8 +120,11 @@ def _findings(page: Page) -> list[str]:
         for node in entry["nodes"][:3]
     ]
     size = page.evaluate(
-        """() => ({elements: document.querySelectorAll("*").length, headings: document.querySelectorAll("main h1").length,
-          title: document.title, over: document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth})"""
+        """() => {
+          const count = (selector) => document.querySelectorAll(selector).length;
+          const {scrollWidth, clientWidth} = document.scrollingElement;
+          return {elements: count("*"), headings: count("main h1"), title: document.title, over: scrollWidth - clientWidth};
+        }"""
     )
     if size["over"] > 0:
         found.append(f"scrolls sideways by {size['over']} px")
