@@ -135,6 +135,8 @@ def reconcile_deployment(namespace: str, name: str, cause: int | None = None) ->
         # Another object has the name that the hash gave: count the collision, so that the next hash is another.
         commit(_count_collision(observed), origin)
         raise Conflict("the name of the new replica set is taken; look again") from None
+    except Conflict:
+        raise  # something has changed meanwhile: no failure, the key is looked at again
     except NotFound:
         raise Conflict("the plan no longer fits; look again") from None
     except ApiError as error:
