@@ -77,12 +77,22 @@ def photograph(page: Page, address: str, name: str, waits_for: str) -> None:
     page.get_by_text(waits_for).first.wait_for()
     page.wait_for_load_state("networkidle")
     page.wait_for_function("document.fonts.status === 'loaded'")
+    if address.endswith("/deploy"):
+        fill_form(page)
     path = IMAGES / f"{name}.png"
     page.screenshot(path=path, animations="disabled")
     size = path.stat().st_size
     if size > LARGEST:
         raise AssertionError(f"{path.name} has {size} bytes, more than {LARGEST}")
     print(f"{path.name:28} {size / 1000:6.1f} KB")
+
+
+def fill_form(page: Page) -> None:
+    """Fill the deploy form in, so that the YAML beside it says something; nothing is deployed."""
+    for label, value in (("Image", "nginx:latest"), ("Name", "web"), ("Replicas", "3")):
+        page.get_by_label(label, exact=True).first.fill(value)
+    page.get_by_placeholder("80").first.fill("80")
+    page.get_by_text("containerPort: 80").wait_for()
 
 
 def take(cluster: Cluster) -> None:
