@@ -145,11 +145,11 @@ def _hand_over(spec: PodSpec, directory: Path, shim: socket.socket) -> None:
             "host_pid": spec.host_pid,
             "share_pid": spec.share_process_namespace,
         }
-        sockets.send(shim, message, [listener.fileno()])
-    try:
-        answer, _descriptors = sockets.receive(shim)
-    except (EOFError, OSError):
-        raise ContainerRuntimeError("the pod's shim ended before the pod was ready") from None
+        try:
+            sockets.send(shim, message, [listener.fileno()])
+            answer, _descriptors = sockets.receive(shim)
+        except (EOFError, OSError):
+            raise ContainerRuntimeError("the pod's shim ended before the pod was ready") from None
     if is_error(answer):
         raise from_message(answer)
 

@@ -90,11 +90,11 @@ class Runtime:
             try:
                 answer = launch.ask(self.zygote_socket, request, _TIMEOUT)
                 break
-            except (ConnectionRefusedError, FileNotFoundError):
+            except (ConnectionRefusedError, ConnectionResetError, FileNotFoundError, EOFError):
                 if attempt == 2:
                     raise RuntimeUnavailable("the zygote does not run and could not be started") from None
                 self.ensure_zygote()
-            except (OSError, EOFError) as error:
+            except OSError as error:
                 raise RuntimeUnavailable(f"the zygote does not answer: {error}") from error
         if is_error(answer):
             raise from_message(answer)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nodeworker.kernel import pidfd
 from nodeworker.kernel.netlink import Netlink
+from nodeworker.runtime import launch
 from nodeworker.runtime.errors import ContainerRuntimeError, InvalidTransition, NotFound, StartError
 from nodeworker.runtime.logs import read_log
 from nodeworker.runtime.runtime import Runtime
+from nodeworker.runtime.seccomp_cache import ANNOTATION
 from nodeworker.runtime.specs import CREATED, EXITED, LOST, READY, RUNNING, ProcessSpec
 from tests.runtime.conftest import DEADLINE, Box, mount_lines, own_processes, read_session
 
@@ -196,6 +202,44 @@ def test_another_zygote_does_not_disturb_running_pods(box: Box) -> None:
     box.runtime.ensure_zygote()
     assert box.state(pod).pid == pid
     assert box.exec(pod, "true") == (0, "")
+
+
+def waiting_shim(box: Box, zygote: int) -> int:
+    """A pidfd of the newest child of the zygote that has no pod."""
+    taken = {pod.shim_pid for pod in box.runtime.pods()}
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        found: list[int] = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                pid, parent = int(path.parent.name), path.read_text().rpartition(")")[2].split()[1]
+                if parent == str(zygote) and pid not in taken:
+                    found.append(pid)
+        with contextlib.suppress(OSError, ValueError):
+            return os.pidfd_open(max(found, key=lambda pid: pidfd.start_time(pid) or 0))
+    raise AssertionError("the zygote keeps no shim ready")
+
+
+def test_a_killed_zygote_takes_the_waiting_shim_along_and_no_pod(box: Box) -> None:
+    pod = box.pod()
+    box.start(pod, "sleep", "60")
+    zygote = launch.ask(box.runtime.zygote_socket, {"op": "version"}, DEADLINE)["pid"]
+    waiting = waiting_shim(box, zygote)
+    os.kill(zygote, signal.SIGKILL)
+    assert select.select([waiting], [], [], DEADLINE)[0]
+    os.close(waiting)
+    assert box.exec(pod, "true") == (0, "")
+    box.runtime.ensure_zygote()
+    assert box.shell("echo built") == "built\n"
+
+
+def test_a_seccomp_profile_that_is_not_known_by_its_name_starts_nothing(box: Box) -> None:
+    def name_another(config: dict[str, Any]) -> None:
+        del config["linux"]["seccomp"]
+        config["annotations"][ANNOTATION] = "another"
+
+    with pytest.raises(StartError, match='the seccomp profile "another" is not known'):
+        box.create(box.pod(), "true", change=name_another)
 
 
 def test_a_dead_shim_takes_its_containers_along_and_the_reason_is_told(box: Box) -> None:
