@@ -91,9 +91,9 @@ class ApiClient:
         if data is not None:
             headers["Content-Type"] = content_type
         with self.request(method, path, headers=headers, body=data, timeout=timeout) as response:
-            text = response.read()
-            if response.status >= 400:
-                raise _error(response.status, text)
+            text, status = response.read(), response.status
+        if status >= 400:  # said outside, so that the connection is kept: a handshake costs both sides milliseconds
+            raise _error(status, text)
         return msgspec.json.decode(text) if text else None
 
     def get(self, path: str) -> Any:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 KEPT = 1000  # events whose count may still rise
 REPEAT_WITHIN = 3600.0
 # What a start has to tell is sent after it: a request costs the machine as much as one of the steps it tells of.
-LINGER = 0.25
+LINGER = 0.15
 LONGEST_QUEUE = 5000
 Object = Mapping[str, Any]
 
