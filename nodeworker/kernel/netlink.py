@@ -7,6 +7,7 @@ to the pod's at the same time.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -25,6 +26,7 @@ _NESTED = 0x8000
 
 _IFLA_ADDRESS, _IFLA_NAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_PROTINFO, _IFLA_LINKINFO = 1, 3, 4, 10, 12, 18
 _IFLA_NET_NS_FD, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER, _BRPORT_MODE = 28, 1, 2, 1, 4
+_IFLA_AF_SPEC, _INET6_ADDR_GEN_MODE, _GENERATE_NONE = 26, 8, b"\1"
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DESTINATION, _RTA_OUT_INTERFACE, _RTA_GATEWAY = 1, 4, 5
 _IFF_UP = 1
@@ -140,15 +142,17 @@ class Netlink:
 
     def create_bridge(self, name: str, *, mac: str = "", mtu: int = 0) -> int:
         """A bridge, up; its index. FileExistsError when the name is taken."""
-        body = _link(flags=_IFF_UP) + _text(_IFLA_NAME, name)
+        body = _link() + _text(_IFLA_NAME, name)
         if mac:
             body += _attribute(_IFLA_ADDRESS, mac_bytes(mac))
         if mtu:
             body += _number(_IFLA_MTU, mtu)
         body += _attribute(_IFLA_LINKINFO, _text(_IFLA_INFO_KIND, "bridge"))
         self.request(_RTM_NEWLINK, _CREATE | _EXCLUSIVE, body, name)
+        self._without_link_local(name)
         index = self.link_index(name)
         assert index is not None
+        self.set_up(index)
         return index
 
     def create_veth(
@@ -161,8 +165,21 @@ class Netlink:
         body = _link(flags=_IFF_UP) + _text(_IFLA_NAME, name) + _number(_IFLA_MTU, mtu) + _number(_IFLA_MASTER, master)
         body += _attribute(_IFLA_LINKINFO, _text(_IFLA_INFO_KIND, "veth") + data)
         self.request(_RTM_NEWLINK, _CREATE | _EXCLUSIVE, body, name)
+        self._without_link_local(name)
         if hairpin:
             self.set_hairpin(name)
+
+    def _without_link_local(self, name: str) -> None:
+        """No IPv6 address of its own, of which nobody has use.
+
+        Each that comes or goes is a change of network to programs that listen: Chromium breaks off the requests that it
+        has under way (ERR_NETWORK_CHANGED), on this machine to the console too.
+        """
+        inside = _attribute(socket.AF_INET6 | _NESTED, _attribute(_INET6_ADDR_GEN_MODE, _GENERATE_NONE))
+        with contextlib.suppress(OSError):  # a kernel without IPv6
+            self.request(
+                _RTM_SETLINK, 0, _link() + _text(_IFLA_NAME, name) + _attribute(_IFLA_AF_SPEC | _NESTED, inside), name
+            )
 
     def set_hairpin(self, name: str) -> None:
         """Let the bridge send a frame back out of the port it came in by: a pod that asks its own service."""
