@@ -64,6 +64,7 @@ export function createEditor(parent: HTMLElement, options: Options): Editor {
       EditorState.readOnly.of(options.readonly),
       EditorState.phrases.of(phrases()),
       EditorView.contentAttributes.of({
+        tabindex: "0",
         "aria-label": options.label,
         "aria-description": t("Press Escape and then Tab to leave the editor. Ctrl and Enter save."),
         ...(options.readonly ? { "aria-readonly": "true" } : {}),
