@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tests.bench.bench_cluster import Api
 from tests.cluster_under_test import Cluster, eventually, is_ready
 
 SELECTOR = "app=nginx"
@@ -89,7 +90,8 @@ class PodClient(threading.Thread):
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         super().__init__(daemon=True)
-        self._cluster, self._namespace, self._over = cluster, namespace, threading.Event()
+        self._api, self._over = Api(cluster), threading.Event()
+        self._pods_address = f"/api/v1/namespaces/{namespace}/pods?labelSelector=app%3Dnginx"
         self.answers, self.refusals = 0, list[str]()
 
     def run(self) -> None:
@@ -107,7 +109,8 @@ class PodClient(threading.Thread):
                 self._judge(pod, error)
 
     def _pods(self) -> list[dict[str, Any]]:
-        return self._cluster.pods(SELECTOR, self._namespace)
+        pods: list[dict[str, Any]] = self._api.call("GET", self._pods_address)["items"]
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def _judge(self, pod: dict[str, Any], error: OSError) -> None:
         same = [p for p in self._pods() if p["metadata"]["uid"] == pod["metadata"]["uid"]]

@@ -31,7 +31,7 @@ RoleGrant.objects.get_or_create(user=user, role="view", namespace="")
 """
 _TELL_REFUSALS = """
 addEventListener("securitypolicyviolation", (event) =>
-  console.error(`CSP: ${event.blockedURI} against ${event.violatedDirective}, ${event.sourceFile}:${event.lineNumber}`));
+  console.error(`CSP: ${event.blockedURI} (${event.violatedDirective}), ${event.sourceFile}:${event.lineNumber}`));
 """
 _REFUSED = "Failed to load resource: the server responded with a status of"
 
@@ -117,6 +117,11 @@ def plant(page: Page) -> None:
 def assert_never_reloaded(page: Page) -> None:
     """The mark is still there."""
     assert page.evaluate("window.neverReloaded === true"), "the page was loaded again"
+
+
+def leave(page: Page) -> None:
+    """Go away before what the page shows is deleted; it would rightly say that it is not found any more."""
+    page.goto("about:blank")
 
 
 def press(button: Locator) -> None:

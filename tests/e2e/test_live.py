@@ -9,7 +9,7 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 
 from launcher import control
 from tests.cluster_under_test import Cluster, CommandFailedError, eventually
-from tests.e2e.browsing import Watched, assert_never_reloaded, plant
+from tests.e2e.browsing import Watched, assert_never_reloaded, leave, plant
 
 pytestmark = [pytest.mark.root, pytest.mark.cluster, pytest.mark.browser]
 
@@ -60,6 +60,18 @@ def test_a_deployments_page_follows_kubectl(live: Cluster, page: Page) -> None:
     live.kubectl("set", "env", "deployment/opened", "COLOUR=blue", "-n", NAMESPACE)
     expect(page.locator("[data-key=revision-2]")).to_contain_text("current")
     assert_never_reloaded(page)
+
+
+def test_a_page_loads_while_pods_come_and_go(live: Cluster, page: Page) -> None:
+    """Chromium breaks off its requests whenever an address of the machine changes, so a pod's start must change none."""
+    live.apply(NONE_YET.format(name="restless"), NAMESPACE)
+    for count in (6, 0, 6, 0):
+        live.kubectl("scale", "deployment", "restless", f"--replicas={count}", "-n", NAMESPACE)
+        for _turn in range(3):
+            page.goto(f"{live.console}/n/{NAMESPACE}/deployments/restless")
+            expect(page.locator("html")).to_have_attribute("data-live", "live")
+    leave(page)
+    live.kubectl("delete", "deployment", "restless", "-n", NAMESPACE)
 
 
 def test_an_open_page_outlives_the_web_process_and_misses_nothing(live: Cluster, page: Page, watched: Watched) -> None:

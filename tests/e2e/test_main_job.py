@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,7 +16,7 @@ from tests.pods_of_nginx import MANIFEST, PodClient, answers, get, host_pid, rea
 
 pytestmark = [pytest.mark.root, pytest.mark.cluster, pytest.mark.browser, pytest.mark.timeout(200)]
 
-NAMESPACE = "e2e-main-job"
+NAMESPACE, CALM = "e2e-main-job", "e2e-calm"
 PAGE = f"/n/{NAMESPACE}/deployments/nginx-deployment"
 
 
@@ -95,10 +96,17 @@ def _kill_one(shop: Cluster, page: Page) -> None:
     _expect_ready(page, 5)
 
 
-def test_the_log_is_seen_live(shop: Cluster, page: Page) -> None:
-    shop.apply(MANIFEST, NAMESPACE)
-    pod = eventually(lambda: ready_pods(shop, 3, NAMESPACE), "three pods")[0]
-    page.goto(f"{shop.console}/n/{NAMESPACE}/pods/{pod['metadata']['name']}")
+@pytest.fixture(scope="module")
+def pod(images: Cluster) -> Iterator[dict[str, Any]]:
+    """One nginx that stays as it is."""
+    images.kubectl("create", "namespace", CALM)
+    images.apply(MANIFEST.replace("replicas: 3", "replicas: 1"), CALM)
+    yield ready_pods(images, 1, CALM)[0]
+    images.kubectl("delete", "namespace", CALM, "--wait=false")
+
+
+def test_the_log_is_seen_live(images: Cluster, pod: dict[str, Any], page: Page) -> None:
+    page.goto(f"{images.console}/n/{CALM}/pods/{pod['metadata']['name']}")
     page.get_by_label("Parts of this page").get_by_role("link", name="Logs").click()
     log = page.get_by_role("log")
     expect(log).to_be_visible()
@@ -109,18 +117,17 @@ def test_the_log_is_seen_live(shop: Cluster, page: Page) -> None:
     assert_never_reloaded(page)
 
 
-def test_the_shell_is_inside_and_sees_nothing_of_the_host(shop: Cluster, page: Page) -> None:
-    shop.apply(MANIFEST, NAMESPACE)
-    pod = ready_pods(shop, 3, NAMESPACE)[0]["metadata"]["name"]
-    page.goto(f"{shop.console}/n/{NAMESPACE}/pods/{pod}")
+def test_the_shell_is_inside_and_sees_nothing_of_the_host(images: Cluster, pod: dict[str, Any], page: Page) -> None:
+    name = pod["metadata"]["name"]
+    page.goto(f"{images.console}/n/{CALM}/pods/{name}")
     page.get_by_label("Parts of this page").get_by_role("link", name="Shell").click()
     expect(page.locator("gantry-terminal .xterm-rows")).to_contain_text(re.compile(r"[#$]"))
     plant(page)
     page.locator("gantry-terminal .xterm").click()
     _typed_gives(page, "cat /proc/1/comm", "nginx")
-    _typed_gives(page, "cat /proc/sys/kernel/hostname", re.escape(pod))
+    _typed_gives(page, "cat /proc/sys/kernel/hostname", re.escape(name))
     _typed_gives(page, "echo few=$(ls -d /proc/[0-9]* | wc -l)", r"few=\d")
-    _typed_gives(page, f"test -e {shop.home} || echo it is not there", "it is not there")
+    _typed_gives(page, f"test -e {images.home} || echo it is not there", "it is not there")
     assert_never_reloaded(page)
 
 

@@ -11,13 +11,17 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.cluster_under_test import Cluster, eventually, is_ready
-from tests.e2e.browsing import Watched, assert_never_reloaded, paste, plant, press
+from tests.e2e.browsing import Watched, assert_never_reloaded, leave, paste, plant, press
 from tests.pods_of_nginx import get
 
 pytestmark = [pytest.mark.root, pytest.mark.cluster, pytest.mark.browser]
 
 NAMESPACE = "e2e-pages"
 MOST_ELEMENTS = 1_400
+# Colours that still change from one theme to the other would be judged half-way.
+_SETTLED = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
+  Promise.allSettled(document.getAnimations().flatMap((one) => one instanceof CSSTransition ? one.finished : [])).then(done)
+)))"""
 SHOWN = """
 apiVersion: apps/v1
 kind: Deployment
@@ -112,6 +116,7 @@ def _expect_fine(page: Page) -> None:
 
 def _findings(page: Page) -> list[str]:
     """What axe calls serious, and what the design forbids."""
+    page.evaluate(_SETTLED)
     report: Any = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     found = [
         f"axe {entry['id']}: {node['target']} {node['failureSummary']}"
@@ -123,7 +128,8 @@ def _findings(page: Page) -> list[str]:
         """() => {
           const count = (selector) => document.querySelectorAll(selector).length;
           const {scrollWidth, clientWidth} = document.scrollingElement;
-          return {elements: count("*"), headings: count("main h1"), title: document.title, over: scrollWidth - clientWidth};
+          const over = scrollWidth - clientWidth;
+          return {elements: count("*"), headings: count("main h1"), title: document.title, over};
         }"""
     )
     if size["over"] > 0:
@@ -189,6 +195,7 @@ def test_the_sample_runs_and_names_the_pod_that_answers(shown: Cluster, page: Pa
     names = [pod["metadata"]["name"] for pod in shown.pods("app=sample")]
     body = _body_of_the_address(page)
     assert any(name in body for name in names), body
+    leave(page)
     shown.kubectl("delete", "deployment,service", "sample")
 
 
@@ -260,6 +267,7 @@ def test_an_image_that_cannot_be_had_is_explained_on_the_pods_page(shown: Cluste
     expect(page.locator(".notice .sentence")).to_contain_text("could not be fetched")
     expect(page.locator(".notice")).to_contain_text("127.0.0.1:9")
     expect(page.locator(".timeline")).to_contain_text("Failed")
+    leave(page)
     shown.kubectl("delete", "deployment", "unknown-image", "-n", NAMESPACE)
 
 
@@ -271,6 +279,7 @@ def test_a_pod_that_fits_nowhere_shows_why(shown: Cluster, page: Page) -> None:
     row = table.locator("tbody tr")
     expect(row).to_contain_text(shown.instance.node_name)
     expect(row).to_contain_text(re.compile("cpu", re.IGNORECASE))
+    leave(page)
     shown.kubectl("delete", "pod", "too-large", "-n", NAMESPACE)
 
 
