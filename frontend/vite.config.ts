@@ -31,6 +31,9 @@ function compress(): Plugin {
   };
 }
 
+// One file for what every page has, however many of the parts loaded on demand share pieces of it.
+const onEveryPage = /preload-helper|node_modules.@?preact|src.core.(api|dom|i18n|toast|socket|dialog)\.ts/;
+
 export default defineConfig({
   base: "/static/build/",
   publicDir: false,
@@ -41,7 +44,10 @@ export default defineConfig({
     target: "es2022",
     assetsInlineLimit: (file) => file.endsWith(".svg"),
     modulePreload: { polyfill: false },
-    rollupOptions: { input: { console: join(import.meta.dirname, "src/main.ts") } },
+    rollupOptions: {
+      input: { console: join(import.meta.dirname, "src/main.ts") },
+      output: { codeSplitting: { groups: [{ name: "base", test: onEveryPage }] } },
+    },
   },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   plugins: [compress()],

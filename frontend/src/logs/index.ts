@@ -34,6 +34,7 @@ class GantryLogs extends HTMLElement {
   private params: Record<string, unknown> = {};
   private last: { a: number; n: number } | null = null;
   private earlier = 0;
+  private known: { a: number; n: number } | null = null;
   private state: State = "connecting";
   private sentence = "";
   private retry = 0;
@@ -127,13 +128,14 @@ class GantryLogs extends HTMLElement {
   }
 
   // --- what the server sends ---
-  private start(tail: number): void {
+  private start(tail: number, atTop = false): void {
     this.stop();
+    this.known = atTop ? this.last : null;
     this.ring = new Ring(MOST);
     this.last = null;
     this.earlier = 0;
     this.unseen = 0;
-    this.following = true;
+    this.following = !atTop;
     this.say("connecting", "");
     this.reshow();
     this.params = { namespace: this.dataset.namespace, pod: this.dataset.pod, container: this.container, previous: this.previous, tail };
@@ -186,7 +188,7 @@ class GantryLogs extends HTMLElement {
         continue;
       }
       this.ring.push(lineOf(record));
-      if (this.shown.add(this.ring.next - 1)) added++;
+      if (this.shown.add(this.ring.next - 1) && isAfter(record, this.known)) added++;
     }
     if (this.last) {
       // The socket sends these parameters again when the connection comes back.
@@ -265,8 +267,11 @@ class GantryLogs extends HTMLElement {
   // Scrolling up pauses; reaching the end, by whatever means, follows again.
   private onScroll(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.viewport;
-    if (scrollTop < this.lastTop - 1) this.following = false;
-    else if (scrollTop + clientHeight >= scrollHeight - this.row) this.following = true;
+    const left = scrollHeight - clientHeight - scrollTop;
+    // At the very end it follows even if it moved up: then the view has grown, not the reader scrolled.
+    if (left <= 2) this.following = true;
+    else if (scrollTop < this.lastTop - 1) this.following = false;
+    else if (left <= this.row) this.following = true;
     if (this.following) this.unseen = 0;
     this.lastTop = scrollTop;
     this.drawState();
@@ -283,14 +288,11 @@ class GantryLogs extends HTMLElement {
   }
 
   private measure(): void {
-    const probe = h("div", { class: "log-row" }, h("span", { class: "log-text" }, "0".repeat(100)));
-    probe.style.position = "absolute";
-    probe.style.visibility = "hidden";
-    probe.style.whiteSpace = "pre";
+    const text = h("span", { class: "log-text" }, "0".repeat(100));
+    const probe = h("div", { class: "log-row log-probe" }, text);
     this.rows.append(probe);
-    const box = (probe.firstElementChild as HTMLElement).getBoundingClientRect();
     this.row = probe.getBoundingClientRect().height || 19;
-    this.column = box.width / 100 || 8;
+    this.column = text.getBoundingClientRect().width / 100 || 8;
     probe.remove();
     this.reshow();
   }
@@ -389,7 +391,7 @@ class GantryLogs extends HTMLElement {
     if (this.above.dataset.text === text) return;
     this.above.dataset.text = text;
     this.above.replaceChildren(text);
-    if (!dropped) this.above.append(" ", h("button", { class: "log-link", type: "button", click: () => this.start(MOST) }, t("Show them")));
+    if (!dropped) this.above.append(" ", h("button", { class: "log-link", type: "button", click: () => this.start(MOST, true) }, t("Show them")));
   }
 
   private drawCounts(): void {
@@ -439,6 +441,10 @@ class GantryLogs extends HTMLElement {
         return ["progress", t("Connecting"), ""];
     }
   }
+}
+
+function isAfter(record: LogRecord, known: { a: number; n: number } | null): boolean {
+  return !known || record.a > known.a || (record.a === known.a && record.n > known.n);
 }
 
 function toggle(name: string, text: string, title: string, click: () => void): HTMLButtonElement {
