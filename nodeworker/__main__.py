@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         threading.Thread(target=_run_celery, args=(config, agent), name="celery", daemon=True).start()
     stop.wait()
     log.info("stopping; pods run on")
-    agent.stop()
+    if agent.started:
+        agent.stop()
     # Celery's threads may be waiting for a broker that is gone.
     os._exit(0 if not agent.failed else 1)
 
@@ -67,6 +68,7 @@ def _start(agent: Agent, stop: threading.Event) -> None:
         agent.failed = True
         stop.set()
         return
+    agent.started = True
     notify_ready()
 
 

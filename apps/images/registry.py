@@ -154,14 +154,18 @@ class Registry:
         what = f"{self._name.familiar()} at {self.host}"
         return f"pull access denied for {what}: it does not exist, or it needs a login (pulls are anonymous)"
 
+    def _failed(self, why: str) -> str:
+        # Most who see this are not connected, or meant an image that they have as a file.
+        return f'image "{self._name.familiar()}" could not be pulled: {why} (or ./gantry image import FILE)'
+
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except httpx2.TimeoutException as error:
-            raise PullFailed(f"the registry {self.host} did not answer in time") from error
+            raise PullFailed(self._failed(f"the registry {self.host} did not answer in time")) from error
         except httpx2.HTTPError as error:
-            raise PullFailed(_sentence(self.host, error)) from error
+            raise PullFailed(self._failed(_sentence(self.host, error))) from error
         except (httpx2.InvalidURL, UnicodeError) as error:
             raise PullFailed(f"the registry {self.host} gave an address that is none: {error}") from error
 

@@ -1,6 +1,6 @@
 """What the agent sees of one pod on its node, as plain data; the input of plan.py and status.py.
 
-Built by agent/observing.py from the runtime's state, the images being pulled, probe results and the agent's memory.
+Built by agent/syncing.py from the runtime's state, the images being pulled, probe results and the agent's memory.
 Times are seconds since the epoch.
 """
 
@@ -92,6 +92,15 @@ class Kill:
 
 
 @dataclass(frozen=True)
+class Hook:
+    """A lifecycle hook of one attempt: begun `at`, and with `ended_at` over."""
+
+    at: float
+    ended_at: float = 0.0
+    failed: bool = False
+
+
+@dataclass(frozen=True)
 class Probed:
     """What the probes of a running attempt say."""
 
@@ -114,12 +123,18 @@ class Memory:
     crashes: Mapping[str, Crash] = field(default_factory=dict)
     failures: Mapping[str, Failure] = field(default_factory=dict)
     kills: Mapping[str, Kill] = field(default_factory=dict)  # by attempt_key
+    hooks: Mapping[str, Hook] = field(default_factory=dict)  # by hook_key
     image_ids: Mapping[str, str] = field(default_factory=dict)  # container -> imageID of its newest attempt
 
 
 def attempt_key(name: str, attempt: int) -> str:
     """One attempt of a container as a key of a JSON object."""
     return f"{name}/{attempt}"
+
+
+def hook_key(name: str, attempt: int, kind: str) -> str:
+    """One hook of one attempt, likewise."""
+    return f"{name}/{attempt}/{kind}"
 
 
 @dataclass(frozen=True)
@@ -131,4 +146,5 @@ class View:
     memory: Memory = Memory()
     images: Mapping[str, ImageSeen] = field(default_factory=dict)  # by container name
     probes: Mapping[str, Probed] = field(default_factory=dict)  # by container name
+    hooks: Mapping[str, Hook] = field(default_factory=dict)  # by hook_key
     host_address: str = ""
