@@ -14,6 +14,7 @@ from typing import Any
 
 from nodeworker.agent.api import ApiClient, ApiError, pod_path
 from nodeworker.agent.applying import Applier
+from nodeworker.agent.hooks import Hooks
 from nodeworker.agent.logic import podspec
 from nodeworker.agent.logic.environment import Surroundings, service_variables, wanted_references
 from nodeworker.agent.loop import LoopThread
@@ -49,6 +50,7 @@ class Agent:
     """Everything that runs in the nodeworker process besides Celery."""
 
     def __init__(self, config: NodeConfig, runtime: Runtime | None = None) -> None:
+        self.started = False
         self.config = config
         home = config.node_home
         home.mkdir(parents=True, exist_ok=True)
@@ -63,6 +65,7 @@ class Agent:
         self.references = ReferencedObjects(self.api, self.loop, self._reference_changed)
         self.pulling = Pulling(self.images, self.queue.add)
         self.probing = Probing(self.loop, self.runtime, self.queue.add, self._unhealthy)
+        self.hooks = Hooks(self.loop, self.probing, self.queue.add, self._hook_failed)
         self.registration = NodeRegistration(self.api, config, self.images.images)
         self.streaming = StreamingServer(config, self.runtime, self.loop)
         self._keys: dict[str, tuple[str, str]] = {}
@@ -138,6 +141,7 @@ class Agent:
         self.volumes.remove(uid)
         self.addresses.release(uid)
         self.pulling.forget(uid)
+        self.hooks.forget(uid)
         self.references.use(uid, ())
         self.memory.forget(uid)
         self._keys.pop(uid, None)
@@ -181,6 +185,7 @@ class Agent:
             api=self.api,
             pulling=self.pulling,
             probing=self.probing,
+            hooks=self.hooks,
             memory=self.memory,
             pod_of=self.pod_of,
             put_pod=self.put_pod,
@@ -190,6 +195,7 @@ class Agent:
         self.sync.applier = Applier(
             runtime=self.runtime,
             pulling=self.pulling,
+            hooks=self.hooks,
             memory=self.memory,
             volumes=self.volumes,
             references=self.references,
@@ -240,6 +246,12 @@ class Agent:
 
     def _unhealthy(self, pod: Any, container: str, message: str) -> None:
         self.recorder.event(pod, "Unhealthy", message, warning=True, container=container)
+
+    def _hook_failed(self, pod: Any, container: str, kind: str, message: str) -> None:
+        name = kind[0].upper() + kind[1:]
+        self.recorder.event(
+            pod, f"Failed{name}Hook", f"{name}Hook failed: {message}", warning=True, container=container
+        )
 
     def _ask_for(self, namespace: str, name: str) -> Object | None:
         try:

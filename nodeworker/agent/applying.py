@@ -12,6 +12,7 @@ from typing import Any
 
 from nodeworker.agent.api import ApiClient, ApiError, pod_path
 from nodeworker.agent.building import container_spec, pod_spec
+from nodeworker.agent.hooks import Hooks
 from nodeworker.agent.logic import actions as do
 from nodeworker.agent.logic import backoff, podspec
 from nodeworker.agent.logic.environment import (
@@ -21,7 +22,7 @@ from nodeworker.agent.logic.environment import (
     container_environment,
     wanted_references,
 )
-from nodeworker.agent.logic.observed import SANDBOX, ContainerSeen, Kill, View, attempt_key
+from nodeworker.agent.logic.observed import SANDBOX, ContainerSeen, Kill, View, attempt_key, hook_key
 from nodeworker.agent.memory import MemoryStore
 from nodeworker.agent.pod_addresses import PodAddresses
 from nodeworker.agent.pulling import Pulling, image_id
@@ -51,6 +52,7 @@ class Applier:
         *,
         runtime: Runtime,
         pulling: Pulling,
+        hooks: Hooks,
         memory: MemoryStore,
         volumes: PodVolumes,
         references: ReferencedObjects,
@@ -62,6 +64,7 @@ class Applier:
         write_status: Callable[[str], bool],
         forget: Callable[[str], None],
     ) -> None:
+        self.hooks = hooks
         self.runtime, self.pulling, self.memory, self.volumes = runtime, pulling, memory, volumes
         self.references, self.addresses, self.recorder, self.api = references, addresses, recorder, api
         self.surroundings, self.service_variables = surroundings, service_variables
@@ -78,6 +81,8 @@ class Applier:
                 self._create(uid, _pod(view), name, attempt, view)
             case do.StartContainer(name, attempt):
                 self._start(uid, _pod(view), name, attempt)
+            case do.RunHook():
+                self._run_hook(uid, _pod(view), action)
             case do.KillContainer(name, attempt, grace, message):
                 self._kill(uid, view, name, attempt, grace, message)
             case do.RemoveContainer(name, attempt):
@@ -318,15 +323,21 @@ class Applier:
             text = text.replace(f"$({name})", value)
         return text
 
+    def _run_hook(self, uid: str, pod: Object, hook: do.RunHook) -> None:
+        if hook.kind == "preStop":
+            self.recorder.event(pod, "Killing", hook.message or f"Stopping container {hook.name}", container=hook.name)
+        begun = self.hooks.start(pod, _container(pod, hook.name), hook.attempt, hook.kind, hook.timeout)
+        self.memory.put(uid, "hooks", hook_key(hook.name, hook.attempt, hook.kind), begun)
+        self.memory.flush(uid)  # an agent that dies here does not run it once more
+
     def _kill(self, uid: str, view: View, name: str, attempt: int, grace: float, message: str) -> None:
         now = time.time()
         kills = self.memory.get(uid).kills
         key = attempt_key(name, attempt)
         forced = grace <= 0
-        if view.pod is not None and key not in kills:
+        told = hook_key(name, attempt, "preStop") in view.hooks
+        if view.pod is not None and key not in kills and not told:
             text = message or f"Stopping container {name}"
-            if message:
-                text = message
             self.recorder.event(dict(view.pod), "Killing", text, container=name)
         self.memory.put(uid, "kills", key, Kill(kills[key].at if key in kills else now, now + grace, forced))
         # On disk before the signal: an agent that dies here must not grant the process a second grace period.

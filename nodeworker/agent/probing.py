@@ -133,7 +133,7 @@ class Probing:
 
     async def _ask(self, attempt: Attempt, pod: Object, container: Object, probe: probes.Probe) -> tuple[bool, str]:
         try:
-            return await asyncio.wait_for(self._run(attempt, pod, container, probe), probe.timeout)
+            return await asyncio.wait_for(self.run(attempt, pod, container, probe), probe.timeout)
         except TimeoutError:
             return False, f"timeout: nothing answered within {probe.timeout:g} s"
         except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as problem:
@@ -141,7 +141,8 @@ class Probing:
         except ContainerRuntimeError as problem:
             return False, str(problem)
 
-    async def _run(self, attempt: Attempt, pod: Object, container: Object, probe: probes.Probe) -> tuple[bool, str]:
+    async def run(self, attempt: Attempt, pod: Object, container: Object, probe: probes.Probe) -> tuple[bool, str]:
+        """Carry out a handler once."""
         handler = probe.handler
         if "tcpSocket" in handler:
             return await self._tcp(pod, container, handler["tcpSocket"], attempt)
@@ -149,7 +150,7 @@ class Probing:
             return await self._http(pod, container, handler["httpGet"], attempt)
         if "exec" in handler:
             command = [str(word) for word in handler["exec"].get("command") or ()]
-            return await asyncio.to_thread(self._exec, attempt, command, probe.timeout)
+            return await asyncio.to_thread(self.execute, attempt, command, probe.timeout)
         return False, "this kind of probe is not supported: use httpGet, tcpSocket or exec"
 
     async def _tcp(self, pod: Object, container: Object, asked: Object, attempt: Attempt) -> tuple[bool, str]:
@@ -180,7 +181,8 @@ class Probing:
             await _close(writer)
         return 200 <= status < 400, f"HTTP probe failed with statuscode: {status}"
 
-    def _exec(self, attempt: Attempt, command: list[str], timeout: float) -> tuple[bool, str]:
+    def execute(self, attempt: Attempt, command: list[str], timeout: float) -> tuple[bool, str]:
+        """Run a command in the container; it is killed after `timeout` seconds. Blocks."""
         uid, name, number = attempt
         session = self._runtime.exec(uid, name, number, ProcessSpec(command))
         try:

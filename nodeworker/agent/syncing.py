@@ -10,6 +10,7 @@ from typing import Any
 
 from nodeworker.agent.api import STRATEGIC, ApiClient, ApiError, pod_path
 from nodeworker.agent.applying import ActionFailed, Applier, seen_container
+from nodeworker.agent.hooks import Hooks
 from nodeworker.agent.logic import podspec
 from nodeworker.agent.logic.actions import PullImage
 from nodeworker.agent.logic.observed import PodSeen, View
@@ -38,6 +39,7 @@ class PodSync:
         api: ApiClient,
         pulling: Pulling,
         probing: Probing,
+        hooks: Hooks,
         memory: MemoryStore,
         pod_of: Callable[[str], Object | None],
         put_pod: Callable[[Object], None],
@@ -46,6 +48,7 @@ class PodSync:
     ) -> None:
         self.runtime, self.api, self.pulling, self.probing, self.memory = runtime, api, pulling, probing, memory
         self.pod_of, self.put_pod, self.wake_at, self.host_address = pod_of, put_pod, wake_at, host_address
+        self.hooks = hooks
         self.volumes_changed: set[str] = set()
 
     def sync(self, uid: str) -> None:
@@ -91,6 +94,7 @@ class PodSync:
             memory=self.memory.get(uid),
             images=self.pulling.seen(uid),
             probes=self.probing.results(pod, observed) if pod is not None and observed is not None else {},
+            hooks=self.hooks.seen(uid, self.memory.get(uid).hooks),
             host_address=self.host_address,
         )
 

@@ -148,7 +148,7 @@ CONTAINER = Struct(
         "livenessProbe": Field(10, PROBE),
         "readinessProbe": Field(11, PROBE),
         "startupProbe": Field(22, PROBE),
-        "lifecycle": Field(12, LIFECYCLE, not_acted_on=True),
+        "lifecycle": Field(12, LIFECYCLE),
         "terminationMessagePath": Field(
             13, STRING, default="/dev/termination-log", check=rules.text_without_controls, not_acted_on=True
         ),

@@ -91,6 +91,6 @@ LIFECYCLE = Struct(
     {
         "postStart": Field(1, LIFECYCLE_HANDLER),
         "preStop": Field(2, LIFECYCLE_HANDLER),
-        "stopSignal": Field(3, STRING),
+        "stopSignal": Field(3, STRING, not_acted_on=True),
     },
 )

@@ -26,6 +26,17 @@ class StartContainer:
 
 
 @dataclass(frozen=True)
+class RunHook:
+    """Begin postStart or preStop; its end wakes the pod. `message` says why the container stops."""
+
+    name: str
+    attempt: int
+    kind: str
+    timeout: float
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class KillContainer:
     """SIGTERM and remember the deadline; with `grace` 0 SIGKILL."""
 
@@ -70,6 +81,7 @@ Action = (
     | PullImage
     | CreateContainer
     | StartContainer
+    | RunHook
     | KillContainer
     | RemoveContainer
     | StopPod

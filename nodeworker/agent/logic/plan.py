@@ -18,14 +18,17 @@ from nodeworker.agent.logic.actions import (
     PullImage,
     RemoveContainer,
     RemovePod,
+    RunHook,
     SetStatus,
     StartContainer,
     StopPod,
 )
-from nodeworker.agent.logic.observed import SANDBOX, ContainerSeen, Object, View, attempt_key
+from nodeworker.agent.logic.observed import SANDBOX, ContainerSeen, Hook, Object, View, attempt_key, hook_key
 
 PULL_FAILURE_SHOWN = 3.0  # so long ErrImagePull stands in the status before it becomes ImagePullBackOff
 FORCED_GRACE = 2.0  # an object that vanished was deleted by force: its processes get this long after SIGTERM
+POST_START_LIMIT = 600.0  # Kubernetes sets none; a hook that hangs would keep the pod from ever being looked after
+LEAST_GRACE = 2.0  # what SIGTERM gets when preStop has used up the grace period, as the kubelet grants it
 KEPT_ATTEMPTS = 2  # the running attempt and the one before it (`kubectl logs --previous`)
 
 
@@ -37,6 +40,7 @@ class Next(Enum):
     WAIT = "wait"  # for an image, a time, or the init containers
     PULL = "pull"
     CREATE = "create"
+    HOOK = "hook"  # it runs, its postStart is due
     START = "start"  # it was created, its init waits
     KILL = "kill"
 
@@ -119,7 +123,7 @@ def decide(pod: Object, container: Object, view: View, now: float, *, init: bool
     name = str(container["name"])
     seen = current(view, name, init=init)
     if seen is not None and seen.alive:
-        return _decide_alive(seen, view)
+        return _decide_alive(container, seen, view)
     if seen is not None and (seen.succeeded if init else not should_restart(podspec.restart_policy(pod), seen)):
         return Decision(Next.DONE)
     if init and seen is not None and podspec.restart_policy(pod) == "Never":
@@ -127,14 +131,34 @@ def decide(pod: Object, container: Object, view: View, now: float, *, init: bool
     return _waiting_for_time(name, seen, view, now) or _waiting_for_image(container, seen, view, now)
 
 
-def _decide_alive(seen: ContainerSeen, view: View) -> Decision:
+def _decide_alive(container: Object, seen: ContainerSeen, view: View) -> Decision:
     if seen.phase == "created":
         return Decision(Next.START, attempt=seen.attempt)
     probed = view.probes.get(seen.name)
     if attempt_key(seen.name, seen.attempt) in view.memory.kills or (probed is not None and probed.failed):
         message = probed.message if probed else ""
         return Decision(Next.KILL, message=message, attempt=seen.attempt)
+    if _hook(view, seen.name, seen.attempt, "preStop") is not None:  # what has begun to stop is stopped
+        return Decision(Next.KILL, attempt=seen.attempt)
+    if podspec.hook_of(container, "postStart") is not None:
+        hook = _hook(view, seen.name, seen.attempt, "postStart")
+        if hook is None:
+            return Decision(Next.HOOK, attempt=seen.attempt)
+        if hook.failed:
+            return Decision(Next.KILL, message="FailedPostStartHook", attempt=seen.attempt)
     return Decision(Next.KEEP, attempt=seen.attempt)
+
+
+def post_start_pending(container: Object, seen: ContainerSeen, view: View) -> bool:
+    """Whether the container has not started in the eyes of its users: its postStart is not over."""
+    if podspec.hook_of(container, "postStart") is None:
+        return False
+    hook = _hook(view, seen.name, seen.attempt, "postStart")
+    return hook is None or not hook.ended_at
+
+
+def _hook(view: View, name: str, attempt: int, kind: str) -> Hook | None:
+    return view.hooks.get(hook_key(name, attempt, kind))
 
 
 def _waiting_for_time(name: str, seen: ContainerSeen | None, view: View, now: float) -> Decision | None:
@@ -217,6 +241,8 @@ def _carry_out(
             return [CreateContainer(name, decision.attempt), StartContainer(name, decision.attempt)], None
         case Next.START:
             return [StartContainer(name, decision.attempt)], None
+        case Next.HOOK:
+            return [RunHook(name, decision.attempt, "postStart", POST_START_LIMIT)], None
         case Next.KILL:
             return _kill(name, decision.attempt, grace, view, now, decision.message)
         case _:
@@ -226,8 +252,15 @@ def _carry_out(
 def _kill(
     name: str, attempt: int, grace: float, view: View, now: float, message: str = ""
 ) -> tuple[list[Action], float | None]:
-    """SIGTERM first; SIGKILL once the grace, counted from the SIGTERM, is over."""
+    """preStop, SIGTERM; SIGKILL once the grace, counted from the first of them, is over."""
     kill = view.memory.kills.get(attempt_key(name, attempt))
+    if kill is None and grace > 0 and _has_pre_stop(view, name, attempt):
+        hook = _hook(view, name, attempt, "preStop")
+        if hook is None:
+            return [RunHook(name, attempt, "preStop", grace, message)], now + grace
+        if not hook.ended_at and now < hook.at + grace:
+            return [], hook.at + grace
+        grace = max(grace - ((hook.ended_at or now) - hook.at), LEAST_GRACE)
     if kill is None:
         return [KillContainer(name, attempt, max(grace, 0.0), message)], now + grace if grace > 0 else None
     deadline = min(kill.deadline, kill.at + grace)
@@ -236,6 +269,13 @@ def _kill(
     if now >= deadline:
         return [KillContainer(name, attempt, 0.0, message)], None
     return [], deadline
+
+
+def _has_pre_stop(view: View, name: str, attempt: int) -> bool:
+    container = podspec.container_named(view.pod, name) if view.pod is not None else None
+    seen = view.observed.newest(name) if view.observed else None
+    runs = seen is not None and seen.attempt == attempt and seen.phase == "running"
+    return runs and podspec.hook_of(container, "preStop") is not None
 
 
 def _kill_all(view: View, grace: float, now: float) -> Plan:

@@ -34,6 +34,11 @@ def container_named(pod: Object, name: str) -> Object | None:
     return next((container for container in all_containers(pod) if container["name"] == name), None)
 
 
+def hook_of(container: Object | None, kind: str) -> Object | None:
+    """The handler of postStart or preStop."""
+    return ((container or {}).get("lifecycle") or {}).get(kind) or None
+
+
 def restart_policy(pod: Object) -> str:
     return str(pod["spec"].get("restartPolicy", "Always"))
 

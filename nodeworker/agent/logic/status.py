@@ -4,7 +4,7 @@ from typing import Any
 
 from nodeworker.agent.logic import podspec
 from nodeworker.agent.logic.observed import ContainerSeen, Object, Probed, View
-from nodeworker.agent.logic.plan import Next, current, decide, failed_init, is_initialized
+from nodeworker.agent.logic.plan import Next, current, decide, failed_init, is_initialized, post_start_pending
 
 Status = dict[str, Any]
 TIMES = frozenset({"lastTransitionTime", "lastProbeTime", "lastHeartbeatTime"})
@@ -102,9 +102,10 @@ def _container_status(pod: Object, container: Object, view: View, now: float) ->
     entry = _base_status(container, seen, view)
     if seen is not None and seen.phase == "running":
         probed = view.probes.get(name, Probed())
-        entry["state"] = _running(seen)
-        entry["started"] = probed.started
-        entry["ready"] = probed.started and probed.ready
+        pending = post_start_pending(container, seen, view)
+        entry["state"] = _waiting("ContainerCreating") if pending else _running(seen)
+        entry["started"] = probed.started and not pending
+        entry["ready"] = probed.started and probed.ready and not pending
         previous = _previous(view, seen)
         if previous is not None:
             entry["lastState"] = {"terminated": terminated(previous, view)}

@@ -13,6 +13,7 @@ from nodeworker.agent.logic.observed import (
     ContainerSeen,
     Crash,
     Failure,
+    Hook,
     ImageSeen,
     Kill,
     Memory,
@@ -314,3 +315,32 @@ def test_whatever_happens_no_name_runs_twice_and_a_settled_pod_needs_nothing(ste
             view = carry_out(view, now)
         else:
             raise AssertionError("the plan never settles")
+
+
+def with_hook(kind, **more):
+    pod = make_pod(**more)
+    pod["spec"]["containers"][0]["lifecycle"] = {kind: {"exec": {"command": ["true"]}}}
+    return pod
+
+
+def test_post_start_runs_once_and_its_failure_kills():
+    pod = with_hook("postStart")
+    assert actions(view_of(pod, running())) == [do.RunHook("main", 0, "postStart", 600.0)]
+    assert actions(view_of(pod, running(), hooks={"main/0/postStart": Hook(90.0)})) == []
+    failed = view_of(pod, running(), hooks={"main/0/postStart": Hook(90.0, 91.0, failed=True)})
+    assert actions(failed) == [do.KillContainer("main", 0, 30.0, "FailedPostStartHook")]
+
+
+def test_pre_stop_runs_before_the_signal_and_within_the_grace():
+    pod = with_hook("preStop", deleting=10.0)
+    assert actions(view_of(pod, running())) == [do.RunHook("main", 0, "preStop", 10.0)]
+    runs = view_of(pod, running(), hooks={"main/0/preStop": Hook(95.0)})
+    assert plan(runs, NOW) == do.Plan((), 105.0)
+    assert actions(runs, 105.0) == [do.KillContainer("main", 0, 2.0)]
+    ended = view_of(pod, running(), hooks={"main/0/preStop": Hook(95.0, 98.0)})
+    assert actions(ended) == [do.KillContainer("main", 0, 7.0)]
+
+
+def test_a_deletion_by_force_and_a_container_without_the_hook_skip_pre_stop():
+    assert actions(view_of(with_hook("preStop", deleting=0.0), running())) == [do.KillContainer("main", 0, 0.0)]
+    assert actions(view_of(with_hook("postStart", deleting=5.0), running())) == [do.KillContainer("main", 0, 5.0)]
