@@ -70,7 +70,7 @@ class Agent:
         self.streaming = StreamingServer(config, self.runtime, self.loop)
         self._keys: dict[str, tuple[str, str]] = {}
         self._stop_runtime_watch: Any = None
-        self.failed = False  # set by __main__.py
+        self.started = self.failed = False  # set by __main__.py
 
     def start(self) -> None:
         """Bring everything up; returns when pods are being looked after."""
