@@ -50,7 +50,6 @@ class Agent:
     """Everything that runs in the nodeworker process besides Celery."""
 
     def __init__(self, config: NodeConfig, runtime: Runtime | None = None) -> None:
-        self.started = False
         self.config = config
         home = config.node_home
         home.mkdir(parents=True, exist_ok=True)
