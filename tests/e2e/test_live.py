@@ -62,8 +62,25 @@ def test_a_deployments_page_follows_kubectl(live: Cluster, page: Page) -> None:
     assert_never_reloaded(page)
 
 
+def test_what_stands_above_a_table_comes_and_goes_without_it(live: Cluster, page: Page) -> None:
+    live.apply(NONE_YET.format(name="troubled"), NAMESPACE)
+    live.kubectl("scale", "deployment", "troubled", "--replicas=1", "-n", NAMESPACE)
+    page.goto(f"{live.console}/n/{NAMESPACE}/deployments/troubled")
+    row = page.locator("tr.row")
+    expect(row.locator(".state")).to_have_text("Running")
+    plant(page)
+    live.kubectl("set", "image", "deployment/troubled", "main=127.0.0.1:9/nobody/knows:1", "-n", NAMESPACE)
+    expect(page.locator(".notice .sentence")).to_contain_text("could not be fetched")
+    expect(row).to_have_count(2)
+    live.kubectl("set", "image", "deployment/troubled", "main=busybox", "-n", NAMESPACE)
+    expect(page.locator(".notice .sentence")).to_have_count(0)
+    expect(row).to_have_count(1)
+    expect(row.locator(".state")).to_have_text("Running")
+    assert_never_reloaded(page)
+
+
 def test_a_page_loads_while_pods_come_and_go(live: Cluster, page: Page) -> None:
-    """Chromium breaks off its requests whenever an address of the machine changes, so a pod's start must change none."""
+    """Chromium breaks off its requests when an address of the machine changes, so a pod's start must change none."""
     live.apply(NONE_YET.format(name="restless"), NAMESPACE)
     for count in (6, 0, 6, 0):
         live.kubectl("scale", "deployment", "restless", f"--replicas={count}", "-n", NAMESPACE)

@@ -19,9 +19,10 @@ pytestmark = [pytest.mark.root, pytest.mark.cluster, pytest.mark.browser]
 NAMESPACE = "e2e-pages"
 MOST_ELEMENTS = 1_400
 # Colours that still change from one theme to the other would be judged half-way.
-_SETTLED = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
-  Promise.allSettled(document.getAnimations().flatMap((one) => one instanceof CSSTransition ? one.finished : [])).then(done)
-)))"""
+_SETTLED = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
+  const changes = document.getAnimations().filter((one) => one instanceof CSSTransition);
+  Promise.allSettled(changes.map((one) => one.finished)).then(done);
+})))"""
 SHOWN = """
 apiVersion: apps/v1
 kind: Deployment
@@ -110,6 +111,7 @@ def _expect_fine(page: Page) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
+            expect(page.locator("html")).to_have_attribute("data-theme", theme)
             findings += [f"{width} {theme}: {found}" for found in _findings(page)]
     assert not findings, "\n".join(findings)
 
