@@ -47,7 +47,7 @@ class GantryLogs extends HTMLElement {
   private row = 19;
   private column = 8;
   private drawn = new Map<number, HTMLElement>();
-  private jump = 0;
+  private jump = -Infinity;
   private ends: (() => void)[] = [];
 
   private viewport = h("div", { class: "log-view", role: "log", "aria-live": "off", tabindex: "0" });
