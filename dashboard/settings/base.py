@@ -122,6 +122,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True  # it would keep the addresses of sign-in links
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]
@@ -166,6 +167,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.access.rest.IdentityAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apps.access.rest.Authorized"],
+    "DEFAULT_PARSER_CLASSES": ["apps.access.rest_parsers.LimitedJSONParser"],
     "EXCEPTION_HANDLER": "apps.access.rest_errors.status_exception_handler",
 }
 SPECTACULAR_SETTINGS = {
