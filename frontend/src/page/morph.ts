@@ -85,7 +85,12 @@ function attributes(target: Element, wanted: Element): void {
     if (!wanted.hasAttribute(name) && !isOwn(target, name)) target.removeAttribute(name);
   }
   for (const { name, value } of wanted.attributes) {
-    if (target.getAttribute(name) !== value && !isOwn(target, name)) target.setAttribute(name, value);
+    const old = target.getAttribute(name);
+    if (old === value || isOwn(target, name)) continue;
+    // A field keeps what was typed; one that says what the page said follows the page.
+    const follows = name === "value" && target instanceof HTMLInputElement && target.value === old;
+    target.setAttribute(name, value);
+    if (follows) target.value = value;
   }
 }
 
