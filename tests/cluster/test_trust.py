@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +282,7 @@ def test_a_reader_gets_no_shell(place: Place, vera: httpx2.Client) -> None:
         {"token": place.people["vera"]["token"]},
         {"cookie": vera.cookies[place.people["cookie"]]},
     ):
-        assert refused(lambda one=credential: place.socket(EXEC, **one)) == 403
+        assert refused(partial(place.socket, EXEC, **credential)) == 403
 
 
 @pytest.mark.parametrize("path", ["/secrets", "/n/trust/secrets", "/n/trust/secrets/hidden", "/n/trust/secrets.csv"])
@@ -386,7 +387,7 @@ def test_no_other_site_opens_a_socket_with_the_session(place: Place, admin: http
     cookie = admin.cookies[place.people["cookie"]]
     own = place.cluster.console
     for origin in ("http://evil.example", "null", None, f"{own}.evil.example", own.replace("http:", "https:")):
-        assert refused(lambda origin=origin: place.socket(path, cookie=cookie, origin=origin)) in (403, 401), origin
+        assert refused(partial(place.socket, path, cookie=cookie, origin=origin)) in (403, 401), origin
     assert refused(lambda: place.socket(path, cookie=cookie)) == 0
 
 
@@ -478,7 +479,7 @@ def test_what_is_open_ends_with_the_token_and_with_the_role(place: Place, who: s
         assert json.loads(live.recv(timeout=10))["type"] == "rows"
         streams = [stack.enter_context(client.stream("GET", path)) for path in (WATCH, LOGS)]
         assert [stream.status_code for stream in streams] == [200, 200]
-        running = [ends(lambda one=one: list(one.iter_raw())) for one in streams]
+        running = [ends(partial(list, one.iter_raw())) for one in streams]
         running += [ends(lambda: until_closed_or_refused(live)), ends(lambda: list(shell))]
         in_django(place.cluster, script + end)
         ended = time.monotonic()
