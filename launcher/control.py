@@ -62,7 +62,7 @@ def start(home: Path, unit: str) -> None:
         systemd.start(unit)
     else:
         _daemonise(home)
-    _await_ready(home)
+    await_ready(home)
 
 
 def stop(home: Path, unit: str) -> None:
@@ -115,7 +115,8 @@ def _daemonise(home: Path) -> None:
         )
 
 
-def _await_ready(home: Path) -> None:
+def await_ready(home: Path) -> None:
+    """Return when every process is ready; LauncherError with the log's last lines when one does not get there."""
     deadline = time.monotonic() + START_PATIENCE
     while not is_running(home):
         if time.monotonic() > deadline:

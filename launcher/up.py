@@ -25,11 +25,12 @@ def up(arguments: argparse.Namespace) -> None:
         raise LauncherError("must run as root: it makes namespaces, mounts and network rules; use sudo")
     home: Path = arguments.home
     home.mkdir(mode=0o711, parents=True, exist_ok=True)
-    with home_lock(home):
+    with home_lock(home), machine_lock():
         digest = source_digest()
         unit = unit_of(home, arguments)
         if control.is_running(home):
             if running_version(home) == digest and not _asks_for_change(arguments):
+                control.await_ready(home)
                 use_django(home)
                 print(f"Gantry runs already ({home}).")
                 _where(home, Instance.load(home))
@@ -60,6 +61,20 @@ def home_lock(home: Path) -> Iterator[None]:
         os.close(descriptor)
         raise LauncherError(f"another gantry command is at work on {home}; wait for it") from None
     try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def machine_lock() -> Iterator[None]:
+    """Two instances that start at the same time must not choose the same free port or range.
+
+    The lock is on a directory that every machine has (flock(2) takes any descriptor), so that nothing is left behind.
+    """
+    descriptor = os.open("/run/lock" if Path("/run/lock").is_dir() else "/run", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

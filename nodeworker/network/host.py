@@ -1,6 +1,6 @@
 """The machine's side of the node's network: bridge, routes, kernel switches, packet rules; and their removal.
 
-Called by agent/service_rules.py and agent/agent.py at the start and at changes of services, and by the launcher's purge (`cleanup`).
+Called by agent/service_rules.py and agent/agent.py at the start and when services change, and by purge (`cleanup`).
 Subprocesses are fine here: nothing of this is on the way of a starting pod.
 """
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -168,7 +169,7 @@ class Runtime:
                 )
             if container.phase == EXITED:
                 continue
-            container.phase, container.pid = EXITED, None
+            container.phase, container.pid, container.finished_at = EXITED, None, time.time()
             container.exit_code, container.reason, container.error = 137, "ContainerStatusUnknown", reason
             path = state.container_directory(directory, container.name, container.attempt)
             state.write_json(path / "state.json", asdict(container))
