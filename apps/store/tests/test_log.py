@@ -119,6 +119,8 @@ def test_progress_moves_with_changes_of_other_kinds() -> None:
     everything = reader.subscribe(read.current_revision())
     quiet = reader.subscribe(read.current_revision(), CONFIG_MAPS)
     quiet.get_batch(0)
+    while not reader.ready:
+        everything.get_batch(0.1)  # until the thread has looked once, subscribers read the database themselves
     stored = transaction.create("Pod", pod("p"), ALICE)
     assert everything.get(5) is not None
     assert quiet.progress() == stored.revision
