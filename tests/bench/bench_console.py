@@ -46,7 +46,7 @@ def changes_to_drawn(cluster: Cluster, page: Page, address: str, rounds: int) ->
     api.call("POST", DEPLOYMENTS, deployment("bench"))
     page.goto(cluster.console + address)
     page.locator("html[data-live=live]").wait_for()
-    page.get_by_text("busybox:bench-0").first.wait_for()
+    eventually(lambda: "busybox:bench-0" in page.content(), "the page shows the image")
     page.evaluate(_NOTE_DRAWN)
     seconds = []
     for number in range(1, rounds + 1):
