@@ -41,7 +41,7 @@ async function run(element: HTMLElement): Promise<void> {
   const busy = element instanceof HTMLFormElement ? element.querySelector<HTMLElement>("[type=submit]") : element;
   busy?.setAttribute("aria-busy", "true");
   try {
-    const body = element instanceof HTMLFormElement ? bodyOf(element) : data.body?.replace('{now}', new Date().toISOString());
+    const body = element instanceof HTMLFormElement ? bodyOf(element) : stepped(element) ?? data.body?.replace('{now}', new Date().toISOString());
     const answer = await call(data.call ?? "POST", data.url ?? "", body, data.type);
     for (const warning of answer.warnings) toast(warning, "pending");
     element.dispatchEvent(new CustomEvent("gantry:done", { bubbles: true, detail: answer.body }));
@@ -49,10 +49,30 @@ async function run(element: HTMLElement): Promise<void> {
     else if (data.done) toast(data.done);
     if (data.reload !== undefined) location.reload();
   } catch (problem) {
+    stepBack(element);
     toast(problem instanceof ApiProblem ? problem.message : String(problem), "failed");
   } finally {
     busy?.removeAttribute("aria-busy");
   }
+}
+
+// − and + count from the number that stands between them, so that two quick presses are two steps although the page has
+// not been drawn anew in between. The number is what is asked for; the server's answer replaces it.
+function stepped(element: HTMLElement): string | undefined {
+  const output = stepOutput(element);
+  if (!output) return undefined;
+  const wanted = Math.max(0, Number(output.textContent) + Number(element.dataset.step));
+  output.textContent = String(wanted);
+  return JSON.stringify({ spec: { replicas: wanted } });
+}
+
+function stepBack(element: HTMLElement): void {
+  const output = stepOutput(element);
+  if (output) output.textContent = String(Number(output.textContent) - Number(element.dataset.step));
+}
+
+function stepOutput(element: HTMLElement): HTMLElement | null {
+  return element.dataset.step ? (element.parentElement?.querySelector("output") ?? null) : null;
 }
 
 // A form's template holds {field} as JSON strings: data-body='{"spec":{"replicas":{replicas:number}}}'.
