@@ -4,7 +4,6 @@ Without --home an instance is started for the run and purged afterwards. With Do
 socket answers) its create+start on a bridge is timed in the same run, interleaved, as the peer of "POST to Running".
 """
 
-import argparse
 import contextlib
 import http.client
 import json
@@ -12,7 +11,6 @@ import queue
 import socket
 import ssl
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ from typing import Any
 import psutil
 
 from launcher import control
+from tests.bench.instance import run
 from tests.cluster_under_test import Cluster, eventually
 
 POD = {
@@ -248,23 +247,5 @@ def report(cluster: Cluster, rounds: int) -> None:
     print("PSS by process: " + ", ".join(f"{name} {value:.0f}" for name, value in parts.items()))
 
 
-def main() -> None:
-    """Run against an instance that exists, or one made for the run."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--home", type=Path)
-    parser.add_argument("--rounds", type=int, default=50)
-    arguments = parser.parse_args()
-    if arguments.home:
-        report(Cluster(arguments.home), arguments.rounds)
-        return
-    with tempfile.TemporaryDirectory(prefix="gantry-bench-") as folder:
-        cluster = Cluster(Path(folder) / "home")
-        try:
-            cluster.up()
-            report(cluster, arguments.rounds)
-        finally:
-            cluster.gantry("purge", "--yes", check=False)
-
-
 if __name__ == "__main__":
-    main()
+    run(report, 50)

@@ -4,17 +4,15 @@ How long a change takes from the PATCH until a real browser has drawn it, on a l
 the first load of every list weighs on the wire. Without --home an instance is started and purged afterwards.
 """
 
-import argparse
 import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, StorageState
 
 from apps.console.lists.registry import LISTS
 from tests.bench.bench_cluster import Api
+from tests.bench.instance import run
 from tests.cluster_under_test import Cluster, eventually
 from tests.e2e.browsing import chromium, new_context, sign_in_by_link
 
@@ -96,23 +94,5 @@ def _milliseconds(values: list[float]) -> str:
     return f"median {statistics.median(values) * 1000:.0f} ms, p95 {late * 1000:.0f} ms ({len(values)} changes)"
 
 
-def main() -> None:
-    """Run against an instance that exists, or one made for the run."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--home", type=Path)
-    parser.add_argument("--rounds", type=int, default=100)
-    arguments = parser.parse_args()
-    if arguments.home:
-        report(Cluster(arguments.home), arguments.rounds)
-        return
-    with tempfile.TemporaryDirectory(prefix="gantry-bench-") as folder:
-        cluster = Cluster(Path(folder) / "home")
-        try:
-            cluster.up()
-            report(cluster, arguments.rounds)
-        finally:
-            cluster.gantry("purge", "--yes", check=False)
-
-
 if __name__ == "__main__":
-    main()
+    run(report, 100)

@@ -1,54 +1,31 @@
 """The rows of one list, kept up to date from the log for everybody in this process who looks at that list."""
 
 import asyncio
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from apps.console.lists.base import ListView, Row
 from apps.console.lists.query import Query
-from apps.store.errors import StoreError
-from apps.store.log import log_reader
+from apps.console.live.feed import Feed
 from apps.store.pool import in_thread
 from apps.store.read import list_objects
 from apps.store.rows import Change
 
-logger = logging.getLogger(__name__)
 CACHED_QUERIES = 64
+LONG_LIST = 2000
+PAUSE = 0.02
+PAUSE_OF_LONG_LISTS = 0.12
 
 
-class Source:
+class Source(Feed):
     """All rows of a list and the queries over them; equal queries are answered once per change."""
 
     def __init__(self, view: ListView) -> None:
+        super().__init__(view.name, frozenset({view.kind}))
         self.view = view
         self.rows: dict[str, Row] = {}
-        self.revision = 0
         self._version = 0
         self._answers: dict[Query, tuple[int, list[Row]]] = {}
-        self._watchers: set[asyncio.Event] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Read everything once, then follow the log."""
-        await self._load()
-        self._task = asyncio.create_task(self._follow(), name=f"console-{self.view.name}")
-
-    def stop(self) -> None:
-        """Stop following."""
-        if self._task:
-            self._task.cancel()
-
-    @contextmanager
-    def watched(self) -> Iterator[asyncio.Event]:
-        """An event that is set at every change, while the context lasts."""
-        event = asyncio.Event()
-        self._watchers.add(event)
-        try:
-            yield event
-        finally:
-            self._watchers.discard(event)
 
     def answer(self, query: Query) -> list[Row]:
         """The rows of a query, in order."""
@@ -61,28 +38,17 @@ class Source:
         self._answers[query] = (self._version, rows)
         return rows
 
-    async def _load(self) -> None:
+    async def _read(self) -> None:
         self.rows, self.revision = await in_thread(_read_rows, self.view)
         self._announce()
 
-    async def _follow(self) -> None:
-        while True:
-            subscription = log_reader().subscribe(self.revision, frozenset({self.view.kind}))
-            try:
-                while True:
-                    for change in await subscription.next_batch():
-                        self._apply(change)
-                    self.revision = max(self.revision, subscription.revision)
-                    self._announce()
-                    # Changes that come in a burst are told together.
-                    await asyncio.sleep(0.12 if len(self.rows) > 2000 else 0.02)
-            except StoreError as error:
-                # Compacted, or the reader has ended: begin again with the present state.
-                logger.info("the list of %s is read anew: %s", self.view.name, error)
-                await asyncio.sleep(0.5)
-                await self._load()
-            finally:
-                subscription.close()
+    async def _take(self, changes: Sequence[Change], revision: int) -> None:
+        for change in changes:
+            self._apply(change)
+        self.revision = max(self.revision, revision)
+        self._announce()
+        # Changes that come in a burst are told together.
+        await asyncio.sleep(PAUSE_OF_LONG_LISTS if len(self.rows) > LONG_LIST else PAUSE)
 
     def _apply(self, change: Change) -> None:
         if change.verb == "DELETED":
@@ -92,8 +58,7 @@ class Source:
 
     def _announce(self) -> None:
         self._version += 1
-        for event in self._watchers:
-            event.set()
+        self._wake()
 
 
 def _read_rows(view: ListView) -> tuple[dict[str, Row], int]:
