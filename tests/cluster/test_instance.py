@@ -6,10 +6,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from launcher import control
@@ -88,10 +88,17 @@ def test_status_names_every_process(own: Cluster) -> None:
 
 def test_the_sign_in_link_works_once_and_only_by_its_button(own: Cluster) -> None:
     link = own.gantry("signin").strip()
-    page = urllib.request.urlopen(link).read().decode()
-    again = urllib.request.urlopen(link).read().decode()
-    assert "<form" in page
-    assert "<form" in again, "a GET (a mail scanner, a preview) must not consume the link"
+    with httpx2.Client(trust_env=False) as first, httpx2.Client(trust_env=False) as second:
+        assert "<form" in first.get(link).text
+        assert "<form" in second.get(link).text, "a GET (a mail scanner, a preview) must not consume the link"
+        assert press_the_button(first, link).status_code == 302
+        assert first.cookies.get("sessionid")
+        press_the_button(second, link)
+        assert not second.cookies.get("sessionid"), "the link let a second one in"
+
+
+def press_the_button(client: httpx2.Client, link: str) -> httpx2.Response:
+    return client.post(link, data={"csrfmiddlewaretoken": client.cookies["csrftoken"]}, headers={"Referer": link})
 
 
 def test_a_taken_port_is_replaced_by_the_next_free_one(tmp_path: Path) -> None:
