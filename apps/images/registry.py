@@ -156,7 +156,8 @@ class Registry:
 
     def _failed(self, why: str) -> str:
         # Most who see this are not connected, or meant an image that they have as a file.
-        return f'image "{self._name.familiar()}" could not be pulled: {why}; if you have it as a file: ./gantry image import FILE'
+        name = self._name.familiar()
+        return f'image "{name}" could not be pulled: {why}; if you have it as a file: ./gantry image import FILE'
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
